@@ -1,0 +1,23 @@
+"""What every test shares: the `full` tier and the `needs` marker."""
+
+import pytest
+
+from stack.programs import find_program
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the long tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not (config.getoption("--full") or "full" in config.getoption("markexpr", "")):
+        long = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        missing = [name for name in marker.args if find_program(name) is None]
+        if missing:
+            pytest.skip(f"not installed here: {', '.join(missing)}")
