@@ -1,0 +1,94 @@
+"""A module: a prober with its options, under blackbox_exporter's key names."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ConfigDict, Field, create_model, field_validator
+
+from core.durations import Duration
+from core.sites import Options
+from exporter.probers import PROBERS
+from exporter.probers.http_options import HTTPOptions, StatusMatch
+from exporter.probers.paths import rooted
+from exporter.patterns import Pattern
+
+M = TypeVar("M", bound=Options)
+
+UNBUILT = ("dns", "icmp", "grpc", "unix")
+"""Probers of blackbox_exporter that load, so that its file can be used, and say so when they are used."""
+
+
+class _ModuleBase(Options):
+    """The keys that every module has; each prober adds one of its own name."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    prober: str
+    """The protocol: http or tcp."""
+    timeout: Duration | None = None
+    """How long one probe may take; a site's own timeout goes before it."""
+
+    @field_validator("prober")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        known = [*PROBERS, *UNBUILT]
+        if name not in known:
+            raise ValueError(f"must be one of {', '.join(known)} (got {name!r})")
+        return name
+
+    @property
+    def options(self) -> Options:
+        """Return the options of this module's prober; {} for one that is not built."""
+        options = getattr(self, self.prober)
+        assert isinstance(options, Options)
+        return options
+
+    def complaints(self) -> list[tuple[str, str]]:
+        """Say what in this module loads but cannot be used yet, as (key, message); empty: all of it can."""
+        if self.prober in UNBUILT:
+            return [("prober", f"the {self.prober} prober is not built yet (there are: {', '.join(PROBERS)})")]
+        found = PROBERS[self.prober].complaints(self.options)
+        return [(f"{self.prober}.{key}", message) for key, message in found]
+
+    def rooted(self, folder: Path) -> "Module":
+        """Return the module with its relative paths starting from `folder`."""
+        return rooted(self, folder)
+
+    def expecting(
+        self, statuses: tuple[StatusMatch, ...] | None = None, body: Pattern | None = None
+    ) -> "Module":
+        """Return the module as a site's `expect:` narrows it.
+
+        `statuses` take the place of valid_status_codes; `body` is wanted beside the module's own
+        patterns. Raises ValueError when the module does not speak HTTP.
+        """
+        if statuses is None and body is None:
+            return self
+        if self.prober != "http":
+            raise ValueError(f"status and body can be expected of http only (the module's prober is {self.prober})")
+        http = self.options
+        assert isinstance(http, HTTPOptions)
+        changes: dict[str, Any] = {}
+        if statuses is not None:
+            changes["valid_status_codes"] = statuses
+        if body is not None:
+            changes["fail_if_body_not_matches_regexp"] = (*http.fail_if_body_not_matches_regexp, body)
+        return self.model_copy(update={"http": http.model_copy(update=changes)})
+
+
+def _fields() -> dict[str, Any]:
+    built = {name: (prober.options, Field(default_factory=prober.options)) for name, prober in PROBERS.items()}
+    return built | {name: (dict[str, Any], Field(default_factory=dict)) for name in UNBUILT}
+
+
+if TYPE_CHECKING:
+    Module = _ModuleBase
+else:
+    Module = create_model("Module", __base__=_ModuleBase, __doc__=_ModuleBase.__doc__, **_fields())
+
+BUILT_IN: Mapping[str, Module] = MappingProxyType(
+    {"http_2xx": Module(prober="http"), "tcp_connect": Module(prober="tcp")}
+)
+"""The modules that exist without any file."""

@@ -1,0 +1,64 @@
+"""Patterns in RE2's language, as Go has it: unanchored, refused at load time when they are wrong."""
+
+from typing import Any
+
+import re2
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+def _quiet() -> "re2.Options":
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+_OPTIONS = _quiet()
+
+
+class Pattern:
+    """One compiled RE2 pattern; a pydantic field type that reads text."""
+
+    __slots__ = ("_compiled", "text")
+
+    def __init__(self, text: str) -> None:
+        """Compile `text`. Raises ValueError, with RE2's own words, when it is no pattern."""
+        self.text = text
+        try:
+            self._compiled = re2.compile(text.encode(), _OPTIONS)
+        except re2.error as error:
+            cause = error.args[0] if error.args else "not understood"
+            cause = cause.decode(errors="replace") if isinstance(cause, bytes) else str(cause)
+            raise ValueError(f"must be a pattern in RE2's language ({cause}; got {text!r})") from error
+
+    def found_in(self, data: bytes) -> bool:
+        """Say whether the pattern is somewhere in `data`."""
+        return self._compiled.search(data) is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pattern) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(("Pattern", self.text))
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda pattern: pattern.text),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "format": "re2"}
+
+    @classmethod
+    def _validate(cls, value: object) -> "Pattern":
+        if isinstance(value, Pattern):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        raise ValueError(f"must be a pattern (got {type(value).__name__}); put it in quotes")

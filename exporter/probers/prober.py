@@ -1,0 +1,75 @@
+"""What a prober is: a name, its options, and one coroutine."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.sites import Options
+from exporter.engine import Engine
+from exporter.reason import Reason
+from exporter.resolve import Resolver
+from exporter.result import HTTPFacts, TCPFacts, TLSFacts
+
+
+class ProbeLog:
+    """The steps of one probe, kept only when somebody asked to see them."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, message: str, **fields: object) -> None:
+        """Note one step; never hand in a secret."""
+        self.lines.append(" ".join([message, *(f"{key}={value}" for key, value in fields.items())]))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One probe to be made."""
+
+    target: str
+    options: Any
+    """An instance of the prober's own options model."""
+    deadline: float
+    """`time.monotonic()` at which the whole probe must be over."""
+    hostname: str | None
+    """The host name to ask for in place of the target's (Host header, TLS server name)."""
+    log: ProbeLog | None
+    engine: Engine
+    resolver: Resolver
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a probe has found so far; a prober fills it in, nobody else sees it."""
+
+    reason: Reason | None = None
+    detail: str = ""
+    resolve: float = 0.0
+    connect: float = 0.0
+    tls_time: float = 0.0
+    processing: float = 0.0
+    transfer: float = 0.0
+    address: str | None = None
+    """The address that was last connected to."""
+    http: HTTPFacts | None = None
+    tcp: TCPFacts | None = None
+    tls: TLSFacts | None = None
+
+    def fail(self, reason: Reason, detail: str) -> None:
+        """Note why the probe failed; the first reason stays."""
+        if self.reason is None:
+            self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """One protocol: the key of its options in a module, their model, and how to probe."""
+
+    name: str
+    options: type[Options]
+    probe: Callable[[Attempt, Reading], Awaitable[None]]
+    """Fills the reading in. May raise TargetError and ResolveError; nothing else for a site's failure."""
+    complaints: Callable[[Any], list[tuple[str, str]]] = field(default=lambda options: [])
+    """Says what of these options cannot be used yet: (key, message)."""
