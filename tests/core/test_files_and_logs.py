@@ -1,0 +1,58 @@
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from core import logs
+from core.environment import load_environment
+from core.files_watch import FileWatcher
+
+
+def test_a_changed_replaced_or_removed_file_is_noticed_and_a_touched_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_text("one")
+    watcher = FileWatcher([file])
+    assert not watcher.changed()
+    file.touch()
+    assert not watcher.changed()
+    (tmp_path / "b").write_text("two")
+    (tmp_path / "b").rename(file)
+    assert watcher.changed()
+    assert not watcher.changed()
+    file.unlink()
+    assert watcher.changed()
+
+
+def test_a_new_file_in_a_watched_folder_is_noticed(tmp_path: Path) -> None:
+    watcher = FileWatcher([tmp_path])
+    (tmp_path / "new").write_text("")
+    assert watcher.changed()
+
+
+@pytest.mark.parametrize("fmt", logs.FORMATS)
+def test_a_log_line_is_one_line_of_a_message_and_fields(fmt: str) -> None:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.setup("info", fmt, stream)
+        logging.getLogger("x").info("probe late", extra=logs.fields(site="a b", reason=None, text='q"\n'))
+    finally:
+        root.handlers[:], root.level = before
+    line = stream.getvalue()
+    assert line.count("\n") == 1
+    if fmt == "json":
+        entry = json.loads(line)
+        assert (entry["msg"], entry["site"], entry["text"]) == ("probe late", "a b", 'q"\n')
+        assert "reason" not in entry
+    else:
+        assert 'level=info logger=x msg="probe late" site="a b" text="q\\"\\n"' in line
+
+
+def test_the_environment_lies_over_the_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("A=file\nB='two words'\nC=$A\n")
+    monkeypatch.setenv("A", "process")
+    found = load_environment(tmp_path)
+    assert (found["A"], found["B"], found["C"]) == ("process", "two words", "$A")
