@@ -1,0 +1,291 @@
+"""The remediator's words: incident, attempt, decision and their closed sets. Pure values, no behaviour.
+
+All times are unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from remediator.actions.action import JSON, Marks
+
+
+class State(StrEnum):
+    """Where an incident is."""
+
+    OPEN = "open"
+    OBSERVING = "observing"
+    ATTEMPTING = "attempting"
+    VERIFYING = "verifying"
+    NEEDS_HUMAN = "needs_human"
+    RECOVERED = "recovered"
+    REMOVED = "removed"
+
+
+CLOSED = frozenset({State.RECOVERED, State.REMOVED})
+
+
+class Outcome(StrEnum):
+    """How an incident ended."""
+
+    HEALED = "healed"
+    BY_ITSELF = "by_itself"
+    BY_A_HUMAN = "by_a_human"
+    REMOVED = "removed"
+
+
+class Stage(StrEnum):
+    """Where an attempt is; each is written before what it names is done."""
+
+    PREPARED = "prepared"
+    ACTING = "acting"
+    SETTLING = "settling"
+    VERIFYING = "verifying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+FINISHED = frozenset({Stage.SUCCEEDED, Stage.FAILED, Stage.ABANDONED})
+UNFINISHED = tuple(stage for stage in Stage if stage not in FINISHED)
+
+
+class Kind(StrEnum):
+    """What an outage looks like from outside."""
+
+    ANSWERS_WRONGLY = "answers_wrongly"
+    DOES_NOT_ANSWER = "does_not_answer"
+    FOR_A_HUMAN = "for_a_human"
+
+
+KINDS: Mapping[str, Kind] = {
+    "status": Kind.ANSWERS_WRONGLY,
+    "body": Kind.ANSWERS_WRONGLY,
+    "header": Kind.ANSWERS_WRONGLY,
+    "protocol": Kind.ANSWERS_WRONGLY,
+    "refused": Kind.DOES_NOT_ANSWER,
+    "reset": Kind.DOES_NOT_ANSWER,
+    "timeout": Kind.DOES_NOT_ANSWER,
+}
+"""The exporter's reasons that may be acted on; every other reason, known or not, is for a human."""
+
+
+def kind_of(reason: str | None) -> Kind:
+    """Say what kind of outage a failed probe's reason stands for."""
+    return KINDS.get(reason or "", Kind.FOR_A_HUMAN)
+
+
+class Verb(StrEnum):
+    """What a decision says to do."""
+
+    ACT = "act"
+    LOOK = "look"
+    WAIT = "wait"
+    REFUSE = "refuse"
+    OBSERVE = "observe"
+    ESCALATE = "escalate"
+    CLOSE = "close"
+
+
+class Reason(StrEnum):
+    """Why it was decided so: a closed set, which becomes a metric's label."""
+
+    # to act or to look
+    ANSWERS_WRONGLY = "answers_wrongly"
+    DOES_NOT_ANSWER = "does_not_answer"
+    LOOK_FIRST = "look_first"
+    SERVER_UNREACHABLE = "server_unreachable"
+    # to close
+    PROBES_PASS = "probes_pass"
+    SITE_REMOVED = "site_removed"
+    # to wait
+    PASSING = "passing"
+    NO_FRESH_PROBE = "no_fresh_probe"
+    NO_SITES = "no_sites"
+    CANARIES_FAIL = "canaries_fail"
+    TOO_MANY_UNHEALTHY = "too_many_unhealthy"
+    ONE_AT_A_TIME = "one_at_a_time"
+    SERVER_BUSY = "server_busy"
+    COOLDOWN = "cooldown"
+    NEED_UNHEALTHY = "need_unhealthy"
+    # to refuse or to observe
+    PAUSED = "paused"
+    OBSERVE_MODE = "observe_mode"
+    NO_RECOVER = "no_recover"
+    NO_TARGET = "no_target"
+    GUARD_ERROR = "guard_error"
+    # to ask a human
+    FOR_A_HUMAN = "for_a_human"
+    OWN_SERVER = "own_server"
+    OWN_CONTAINER = "own_container"
+    NO_CANARIES = "no_canaries"
+    ATTEMPT_BUDGET = "attempt_budget"
+    REBOOT_NOT_ALLOWED = "reboot_not_allowed"
+    HEALTHY_NEIGHBOUR = "healthy_neighbour"
+    NOTHING_LEFT = "nothing_left"
+    CANNOT_ENTER = "cannot_enter"
+    ACTION_IMPOSSIBLE = "action_impossible"
+
+
+REVISABLE = frozenset(
+    {Reason.FOR_A_HUMAN, Reason.NO_TARGET, Reason.NO_CANARIES, Reason.REBOOT_NOT_ALLOWED, Reason.HEALTHY_NEIGHBOUR}
+)
+"""What an incident may come back from: nothing was done in vain, and the world can change."""
+
+
+class Mode(StrEnum):
+    """How far the remediator may go by itself."""
+
+    OBSERVE = "observe"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One answer of the exporter to a fresh probe; `time` is ours, at the answer."""
+
+    site: str
+    success: bool
+    time: float
+    reason: str | None = None
+    detail: str = ""
+    status_code: int | None = None
+    duration: float = 0.0
+    raw: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SiteState:
+    """What the exporter's schedule last saw of a site; `success` None: nothing yet."""
+
+    site: str
+    success: bool | None
+    part_of: str
+    server: str | None = None
+    group: str | None = None
+    instance: str = ""
+    severity: str = "critical"
+    reason: str | None = None
+    detail: str = ""
+    last_probe: float | None = None
+    last_success: float | None = None
+    failing_since: float | None = None
+    duration: float | None = None
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Canary:
+    """One answer to "is it us?"."""
+
+    target: str
+    success: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found on the server before anything was touched; `ssh` is "ok" or an action's reason."""
+
+    time: float
+    ssh: str
+    evidence: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One outage of one site, as its row says."""
+
+    id: int
+    site: str
+    state: State
+    opened_at: float
+    reason: str | None = None
+    detail: str = ""
+    closed_at: float | None = None
+    outcome: Outcome | None = None
+    failing_since: float | None = None
+    alert_status: str = "firing"
+    passes: int = 0
+    passed_at: float | None = None
+    probe_reason: str | None = None
+    look: Look | None = None
+    decided: str = ""
+    next_at: float = 0.0
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of an action, as its row says; `fence` is the lease's number under which it may be written."""
+
+    id: int
+    incident_id: int
+    site: str
+    server: str
+    target: str
+    action: str
+    step: str
+    stage: Stage
+    fence: int
+    created_at: float
+    stage_at: float
+    next_at: float = 0.0
+    acted_at: float | None = None
+    finished_at: float | None = None
+    reason: str | None = None
+    detail: str = ""
+    permanent: bool = False
+    passes: int = 0
+    marks: Marks = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether the verdict is in."""
+        return self.stage in FINISHED
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether it uses up the budget: all but what was abandoned before anything was touched."""
+        return self.stage is not Stage.ABANDONED or self.acted_at is not None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A person's word that nothing is to be touched: `scope` is "all", "site:NAME" or "server:NAME"."""
+
+    scope: str
+    by: str
+    reason: str
+    since: float
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who may touch a server, and until when."""
+
+    server: str
+    owner: str
+    fence: int
+    expires_at: float
+    attempt_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about an incident and why, with the numbers it was taken on; `until` is for WAIT."""
+
+    verb: Verb
+    reason: Reason
+    detail: str = ""
+    action: str | None = None
+    step: str | None = None
+    until: float | None = None
+    numbers: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def signature(self) -> str:
+        """Return what must change for a decision to be news."""
+        return f"{self.verb}/{self.reason}/{self.action or ''}"
