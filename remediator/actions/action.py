@@ -1,0 +1,219 @@
+"""What every action is made of: its target, its world, its protocol and its one error.
+
+An action runs in four calls, each of which may happen in another process than the one before: `prepare`
+looks and notes marks (stored before the act), `act` has the side effect once, `happened` tells after a crash
+whether it has, and `settle` is asked again until the effect is complete.
+
+    ActionError        the only exception that leaves an action, a connector or the Linode client
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
+
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
+Marks: TypeAlias = dict[str, JSON]
+"""What `prepare` and `act` noted: stored with the attempt, compared by `happened` and `settle`."""
+
+
+class Reason(StrEnum):
+    """Why an action could not do its work: a closed set, which becomes a metric's label."""
+
+    UNREACHABLE = "unreachable"
+    HOST_KEY_UNKNOWN = "host_key_unknown"
+    HOST_KEY_CHANGED = "host_key_changed"
+    AUTH = "auth"
+    COMMAND_FAILED = "command_failed"
+    NOT_FOUND = "not_found"
+    AMBIGUOUS_TARGET = "ambiguous_target"
+    LINODE_AUTH = "linode_auth"
+    LINODE_NOT_FOUND = "linode_not_found"
+    LINODE_BUSY = "linode_busy"
+    LINODE_ERROR = "linode_error"
+    TIMEOUT = "timeout"
+    NOT_ALLOWED = "not_allowed"
+    UNKNOWN = "unknown"
+
+
+class ActionError(Exception):
+    """An action failed: `permanent` says that a retry cannot help, the message says what to do.
+
+    `reason=Reason.UNKNOWN` means that the outcome of an act is unknown: ask `happened`, never repeat the act
+    blindly. `retry_after` is in seconds (0: the caller's choice).
+    """
+
+    def __init__(
+        self, message: str, *, reason: Reason, permanent: bool = False, retry_after: float = 0.0
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class SshSettings:
+    """How a server is reached by SSH; the paths are absolute."""
+
+    host: str
+    port: int = 22
+    user: str = "root"
+    key_file: Path | None = None
+    known_hosts_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """A machine of sites.yml: `local` means the machine that the remediator itself runs on."""
+
+    name: str
+    ssh: SshSettings | None = None
+    linode: int | None = None
+    may_reboot: bool = False
+    local: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an action is done to: one container of a server, by name or by compose (project, service)."""
+
+    site: str
+    server: Server
+    container: str | None = None
+    compose: tuple[str, str] | None = None
+    stop_timeout: float = 10.0
+
+    @property
+    def label(self) -> str:
+        """Name the container for people: "nginx" or "shop/web"."""
+        if self.compose is not None:
+            return "/".join(self.compose)
+        return self.container or "(no container)"
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command left: `exit_status` −1 means that the connection was lost and the outcome is unknown."""
+
+    exit_status: int
+    stdout: str
+    stderr: str
+    truncated: bool = False
+
+
+class Connector(Protocol):
+    """A way to run commands on one server; a context manager that closes itself."""
+
+    def run(self, argv: Sequence[str], timeout: float) -> CommandResult:
+        """Run one argument list for at most `timeout` seconds; raise ActionError(timeout) past it."""
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class LinodeEvent:
+    """One event of a Linode: ids only grow; `created` is UTC as the API writes it, in whole seconds."""
+
+    id: int
+    action: str
+    status: str
+    username: str | None
+    created: str
+    message: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the event has come to its end, good or bad."""
+        return self.status in {"finished", "failed", "notification"}
+
+
+@dataclass(frozen=True)
+class LinodeInstance:
+    """What is needed of a Linode: its status and its addresses."""
+
+    id: int
+    label: str
+    status: str
+    addresses: tuple[str, ...] = ()
+
+
+class LinodeClient(Protocol):
+    """The few calls of the Linode API that are used; every one raises ActionError only."""
+
+    def instance(self, linode_id: int) -> LinodeInstance:
+        """Return the Linode as it is now."""
+
+    def events(self, linode_id: int, above: int = 0, limit: int = 100) -> tuple[LinodeEvent, ...]:
+        """Return the Linode's events with an id above the mark, newest first."""
+
+    def highest_event_id(self, linode_id: int) -> int:
+        """Return the id of the Linode's newest event, 0 where it has none."""
+
+    def reboot(self, linode_id: int) -> None:
+        """Ask for a reboot, once; ActionError(unknown) when it cannot be told whether it was accepted."""
+
+    def username(self) -> str | None:
+        """Return the name of the token's user, None where the token may not ask."""
+
+    def reachable(self) -> bool:
+        """Tell whether the API answers at all: the cheap question "is it us?"."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What an action may touch: servers, Linodes, and the clock (`now`: unix seconds)."""
+
+    connect: Callable[[Server], Connector]
+    linode: LinodeClient | None
+    now: Callable[[], float]
+
+
+class Progress(Enum):
+    """How far an act has settled."""
+
+    DONE = "done"
+    WAIT = "wait"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One answer of `settle`: ask again after `retry_after` seconds while it says WAIT."""
+
+    progress: Progress
+    detail: str
+    retry_after: float = 0.0
+    reason: Reason | None = None
+
+
+class Action(Protocol):
+    """One kind of act; it has no state of its own."""
+
+    @property
+    def name(self) -> str:
+        """Return the word that configuration, metrics and documents use."""
+
+    def prepare(self, target: Target, world: World) -> Marks:
+        """Look, refuse what is not allowed, and note what `happened` will compare with."""
+
+    def happened(self, target: Target, marks: Marks, world: World) -> bool | None:
+        """Tell whether the act has happened since the marks; None when that cannot be told now."""
+
+    def act(self, target: Target, marks: Marks, world: World) -> Marks:
+        """Do it once; return the marks to store from now on."""
+
+    def settle(self, target: Target, marks: Marks, world: World) -> Step:
+        """Look how far it has come; may raise ActionError, which the caller treats by its `permanent`."""
