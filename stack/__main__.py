@@ -1,0 +1,25 @@
+"""`python -m stack`: the command line."""
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command line; say what to do where the environment does not fit this Python."""
+    try:
+        import click  # noqa: F401 – is the environment there?
+    except ModuleNotFoundError:
+        environment = Path(sys.executable).parent.parent
+        print(
+            f"sitemedic: {environment} does not fit this Python (was it upgraded?). "
+            f"Remove it (rm -r {environment}) and start again.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    from stack.cli import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The command line: one group, its commands imported when they are called."""
+
+import importlib
+import sys
+
+import click
+
+from core.faults import ConfigError
+from stack.errors import StackError
+
+# name → where it is, and its line in --help (so that --help imports nothing)
+COMMANDS = {
+    "up": ("stack.up_cli:up_command", "Start everything here, and keep it running until Ctrl-C."),
+    "demo": ("stack.demo_cli:demo_command", "Break the running demo site and watch it heal."),
+    "check": ("exporter.check:check_command", "Probe addresses once and tell what they answer."),
+    "config": ("stack.config_cli:config_group", "Check sites.yml."),
+    "render": ("stack.render_cli:render_command", "Write Prometheus's and Alertmanager's configuration."),
+    "exporter": ("exporter.cli:exporter_command", "Run the exporter alone."),
+    "remediator": ("remediator.cli:remediator_command", "Run the remediator alone."),
+    "test": ("stack.tests_cli:test_command", "Run Sitemedic's own tests."),
+}
+
+
+class _Commands(click.Group):
+    """A group that knows its commands' names and imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Watch websites and servers, and bring them back.
+
+    One file, sites.yml, says what to watch; README.md begins at the beginning.
+    """
+    if ctx.invoked_subcommand in ("exporter", "remediator", "config"):
+        from stack.parts import PARTS
+
+        ctx.obj = PARTS
+
+
+def run() -> None:
+    """Run the command line; expected errors are shown as text and end with status 1."""
+    try:
+        main(prog_name="sitemedic")
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except StackError as error:
+        click.echo(f"sitemedic: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,46 @@
+"""HTTP to our own services on this machine: no proxy, short waits.
+
+Raises OSError (urllib's errors are) when a service does not answer or answers with a failure.
+"""
+
+import json
+import socket
+import urllib.request
+from typing import Any
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url: str, timeout: float = 2.0) -> str:
+    """Return the body that `url` answers with."""
+    with _direct.open(url, timeout=timeout) as answer:
+        return str(answer.read().decode(errors="replace"))
+
+
+def get_json(url: str, timeout: float = 2.0) -> Any:
+    """Return the JSON that `url` answers with. Raises ValueError when it is none."""
+    return json.loads(get(url, timeout))
+
+
+def post(url: str, timeout: float = 10.0) -> None:
+    """POST nothing to `url`."""
+    with _direct.open(urllib.request.Request(url, method="POST"), timeout=timeout):
+        pass
+
+
+def answers(url: str) -> bool:
+    """Say whether `url` answers with success."""
+    try:
+        get(url)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def listens(port: int) -> bool:
+    """Say whether something accepts TCP connections on `port`."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True

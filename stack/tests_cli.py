@@ -1,0 +1,82 @@
+"""`./sitemedic test`: the checks and the tests, and a closing word on what was skipped."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from stack.packages import PackageError, ensure, plan
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = (
+    "prometheus",
+    "promtool",
+    "alertmanager",
+    "amtool",
+    "blackbox_exporter",
+    "sshd",
+    "ssh-keygen",
+    "dockerd",
+    "busybox",
+)
+SOURCES = ("core", "exporter", "remediator", "stack", "demo")
+CHECKS = {
+    "ruff check": ("ruff", "check", "."),
+    "ruff format": ("ruff", "format", "--check", "."),
+    "mypy --strict": ("mypy", "--strict", *(word for name in SOURCES for word in ("-p", name))),
+}
+
+
+@click.command("test", context_settings={"ignore_unknown_options": True})
+@click.option("--full", is_flag=True, help="Run the long tests too.")
+@click.option("--yes", is_flag=True, help="Install missing packages without asking.")
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGS]...")
+def test_command(full: bool, yes: bool, pytest_args: tuple[str, ...]) -> None:
+    """Run Sitemedic's own checks and tests.
+
+    Programs that the tests need come from Debian's packages (as root; it asks where there is a
+    terminal). With arguments for pytest, such as tests/core -k duration, only those tests are run,
+    without the checks.
+    """
+    missing = _install(yes)
+    failed = [] if pytest_args else [name for name in CHECKS if not _check(name)]
+    tests = _run_tests(full, pytest_args)
+    click.echo()
+    if missing:
+        click.echo(f"Not installed here, and so the tests that need it were skipped: {', '.join(missing)}")
+    if not full and not pytest_args:
+        click.echo("The long tests were not run: ./sitemedic test --full runs them too.")
+    for name in failed:
+        click.echo(f"FAILED: {name}")
+    if tests != 0:
+        click.echo(f"FAILED: pytest (exit status {tests})")
+    sys.exit(1 if failed or tests != 0 else 0)
+
+
+def _install(yes: bool) -> tuple[str, ...]:
+    """Install what the tests need, and return what is missing all the same."""
+    try:
+        ensure(PROGRAMS, yes=yes, say=click.echo)
+    except PackageError as error:
+        click.echo(str(error), err=True)
+        if os.environ.get("CI"):  # there, skipping would pass for having been tested
+            sys.exit(1)
+    return plan(PROGRAMS).programs
+
+
+def _check(name: str) -> bool:
+    done = subprocess.run(
+        (sys.executable, "-m", *CHECKS[name]), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    click.echo(f"{name}: {'ok' if done.returncode == 0 else 'FAILED'}")
+    if done.returncode != 0:
+        click.echo(done.stdout + done.stderr)
+    return done.returncode == 0
+
+
+def _run_tests(full: bool, pytest_args: tuple[str, ...]) -> int:
+    command = [sys.executable, "-m", "pytest", *(("--full",) if full else ()), *pytest_args]
+    folder = Path.cwd() if Path.cwd().is_relative_to(ROOT) else ROOT
+    return subprocess.run(command, cwd=folder, check=False).returncode
