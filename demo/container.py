@@ -1,0 +1,173 @@
+"""The one container of the demo's server: a real process with Docker's states and Docker's record of them."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from demo.keeper import die_with_parent
+
+SITE_SCRIPT = Path(__file__).with_name("site.py")
+NEVER = "0001-01-01T00:00:00Z"
+KEPT_LOG_LINES = 2000
+LOST_POWER_STATUS = 255  # what dockerd notes for a container that it finds dead after an unclean boot
+DEFAULT_STOP_SECONDS = 10.0
+LABELS = {"com.docker.compose.project": "demo", "com.docker.compose.service": "shop"}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that the container wrote."""
+
+    time: str
+    stream: str
+    text: str
+
+
+@dataclass
+class Container:
+    """A container without a restart policy; times are RFC 3339 as Docker writes them."""
+
+    name: str
+    host: str
+    port: int
+    image: str = "demo/shop:1.0"
+    id: str = field(default_factory=lambda: secrets.token_hex(32))
+    labels: Mapping[str, str] = field(default_factory=lambda: dict(LABELS))
+    created_at: str = field(default_factory=lambda: now())
+    started_at: str = NEVER
+    finished_at: str = NEVER
+    exit_code: int = 0
+    status: str = "created"
+    starts: int = 0
+    logs: deque[LogLine] = field(default_factory=lambda: deque(maxlen=KEPT_LOG_LINES))
+    _process: asyncio.subprocess.Process | None = None
+    _watcher: asyncio.Task[None] | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the process lives."""
+        return self.status == "running"
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, 0 while it does not run (as Docker does)."""
+        return self._process.pid if self._process and self.running else 0
+
+    async def start(self) -> None:
+        """Start it; does nothing when it runs, even if it hangs, as `docker start` does."""
+        async with self._lock:
+            if not self.running:
+                await self._spawn()
+
+    async def stop(self, grace: float = DEFAULT_STOP_SECONDS) -> None:
+        """Send SIGTERM, wait `grace` seconds, then SIGKILL."""
+        async with self._lock:
+            await self._end(signal.SIGTERM, grace)
+
+    async def restart(self, grace: float = DEFAULT_STOP_SECONDS) -> None:
+        """Stop and start it; a stopped one is started."""
+        async with self._lock:
+            await self._end(signal.SIGTERM, grace)
+            await self._spawn()
+
+    async def lose_power(self) -> None:
+        """End it as an unclean boot of its server does."""
+        if self.running:
+            await self._end(signal.SIGKILL, 0)
+            self.exit_code = LOST_POWER_STATUS
+
+    async def order(self, fault: str | None, seconds: float | None = None) -> None:
+        """Tell the site which fault to have; does nothing when it does not run."""
+        if self._process is None or self._process.stdin is None or not self.running:
+            return
+        line = json.dumps({"fault": fault, "seconds": seconds}) + "\n"
+        with suppress(ConnectionError):
+            self._process.stdin.write(line.encode())
+            await self._process.stdin.drain()
+
+    def record(self) -> dict[str, Any]:
+        """Return what `docker inspect` shows of it, in Docker's shape."""
+        return {
+            "Id": self.id,
+            "Created": self.created_at,
+            "Path": "shop",
+            "Args": [],
+            "State": {
+                "Status": self.status,
+                "Running": self.running,
+                "Paused": False,
+                "Restarting": False,
+                "OOMKilled": False,
+                "Dead": False,
+                "Pid": self.pid,
+                "ExitCode": self.exit_code,
+                "Error": "",
+                "StartedAt": self.started_at,
+                "FinishedAt": self.finished_at,
+            },
+            "Image": "sha256:" + self.id[::-1],
+            "Name": f"/{self.name}",
+            "RestartCount": 0,
+            "HostConfig": {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}},
+            "Config": {"Image": self.image, "Labels": dict(self.labels)},
+        }
+
+    async def _spawn(self) -> None:
+        argv = [sys.executable, "-I", "-S", str(SITE_SCRIPT), "--host", self.host, "--port", str(self.port)]
+        self._process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=die_with_parent(os.getpid()),
+            start_new_session=True,
+        )
+        self.status, self.exit_code, self.started_at = "running", 0, now()
+        self.starts += 1
+        self._watcher = asyncio.create_task(self._watch(self._process))
+
+    async def _end(self, first: signal.Signals, grace: float) -> None:
+        process, watcher = self._process, self._watcher
+        if process is None or watcher is None or not self.running:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(first)
+        if first is not signal.SIGKILL:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(watcher), grace)
+        if self.running:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(watcher)
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        readers = [
+            asyncio.create_task(self._read(process.stdout, "stdout")),
+            asyncio.create_task(self._read(process.stderr, "stderr")),
+        ]
+        code = await process.wait()
+        await asyncio.gather(*readers)
+        self.status, self.finished_at = "exited", now()
+        self.exit_code = code if code >= 0 else 128 - code
+
+    async def _read(self, stream: asyncio.StreamReader, name: str) -> None:
+        while line := await stream.readline():
+            self.logs.append(LogLine(now(), name, line.decode(errors="replace").rstrip("\n")))
+
+
+def now() -> str:
+    """Return the time as Docker writes it, with nanoseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
