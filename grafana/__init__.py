@@ -1,0 +1,1 @@
+"""Grafana: what it is provisioned with, and the modules that make its dashboards."""
