@@ -1,0 +1,78 @@
+"""What the exporter says of itself, through prometheus_client, in a registry of its own."""
+
+import time
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from core import VERSION
+
+_LATENESS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Health:
+    """The exporter's own metrics; one per exporter, so that two in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.lateness = Histogram(
+            "sitemedic_exporter_probe_lateness_seconds",
+            "How long after its due time a scheduled probe began.",
+            buckets=_LATENESS_BUCKETS,
+            registry=self.registry,
+        )
+        self.skipped = self._counter(
+            "sitemedic_exporter_probes_skipped",
+            "Scheduled probes left out: the one before still ran, or the machine stood still.",
+        )
+        self.broken = self._counter(
+            "sitemedic_exporter_probe_errors", "Probes that ended in a fault of the exporter itself."
+        )
+        self.in_flight = self._gauge("sitemedic_exporter_probes_in_flight", "Scheduled probes that run now.")
+        self.sites = self._gauge("sitemedic_exporter_sites", "Sites being watched.")
+        self.results_errors = self._counter(
+            "sitemedic_exporter_results_file_errors", "Failed attempts to write the results file."
+        )
+        self.results_dropped = self._counter(
+            "sitemedic_exporter_results_file_dropped_lines",
+            "Results that never reached the results file.",
+        )
+        self._reload_successful = self._gauge(
+            "sitemedic_config_last_reload_successful",
+            "Whether the last reading of the configuration succeeded.",
+        )
+        self._reload_time = self._gauge(
+            "sitemedic_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read with success.",
+        )
+        build = Gauge(
+            "sitemedic_build_info", "1 with the version that runs.", ["version"], registry=self.registry
+        )
+        build.labels(VERSION).set(1)
+
+    def reloaded(self, *, successful: bool) -> None:
+        """Note how the last reading of the configuration went."""
+        self._reload_successful.set(successful)
+        if successful:
+            self._reload_time.set(time.time())
+
+    def text(self) -> bytes:
+        """Return the exposition of these metrics."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, registry=self.registry)

@@ -1,0 +1,33 @@
+"""A site as the exporter watches it: everything settled, nothing left to look up."""
+
+from dataclasses import dataclass
+
+from exporter.module import Module
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedSite:
+    """One site of the file with its defaults, its module and its labels worked out; times in seconds."""
+
+    name: str
+    instance: str
+    """The URL without userinfo and query."""
+    url: str
+    module: Module
+    """The module, narrowed by the site's `expect`."""
+    interval: float
+    timeout: float
+    after: float
+    """How long it must fail before it alerts."""
+    within: float | None
+    """Above this a successful probe counts as slow; None: never."""
+    info: tuple[tuple[str, str], ...]
+    """Labels of `sitemedic_site_info`, in order."""
+
+    def label(self, name: str) -> str:
+        """Return one of the site's labels, or nothing where it has no such label."""
+        return next((value for key, value in self.info if key == name), "")
+
+    def probed_like(self, other: "WatchedSite") -> bool:
+        """Say whether a result of `other` is also one of this site."""
+        return (self.url, self.module) == (other.url, other.module)
