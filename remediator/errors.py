@@ -1,13 +1,13 @@
 """What can go wrong in the remediator, as one tree.
 
-    RemediatorError            `permanent` says whether a retry can help
-      StoreUnavailable         the database is locked, full, read-only or gone: 503, and again later
-      StoreUnusable            the database is of a newer Sitemedic, or no database: an operator's
-      LeaseLost                somebody else holds the server now: stop, touch nothing
-      ExporterUnavailable      the exporter did not answer
-      SiteUnknown              the exporter does not know the site
-      AlertmanagerUnavailable  Alertmanager did not take our alerts
-      StartError               the service cannot start: one clear message, exit 1
+RemediatorError         `permanent` says whether a retry can help
+  StoreError            the database is locked, full, read-only or gone: 503, and again later
+  StoreUnusableError    the database is a newer Sitemedic's, or no database at all: an operator's
+  LeaseLostError        somebody else holds the server now: stop, touch nothing
+  ExporterError         the exporter did not answer
+  SiteUnknownError      the exporter does not know the site
+  AlertmanagerError     Alertmanager did not take our alerts
+  StartError            the service cannot start: one clear message, exit 1
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ class RemediatorError(Exception):
     permanent = False
 
 
-class StoreUnavailable(RemediatorError):
+class StoreError(RemediatorError):
     """The database could not be read or written now."""
 
 
-class StoreUnusable(RemediatorError):
+class StoreUnusableError(RemediatorError):
     """The database can never be used by this program."""
 
     permanent = True
 
 
-class LeaseLost(RemediatorError):
+class LeaseLostError(RemediatorError):
     """The server's lease has gone to another holder, or has run out."""
 
     permanent = True
 
 
-class ExporterUnavailable(RemediatorError):
+class ExporterError(RemediatorError):
     """The exporter did not answer, or not in its own words."""
 
 
-class SiteUnknown(RemediatorError):
+class SiteUnknownError(RemediatorError):
     """The exporter does not probe this site."""
 
     permanent = True
 
 
-class AlertmanagerUnavailable(RemediatorError):
+class AlertmanagerError(RemediatorError):
     """Alertmanager did not take the alerts."""
 
 

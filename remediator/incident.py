@@ -98,7 +98,7 @@ class Reason(StrEnum):
     LOOK_FIRST = "look_first"
     SERVER_UNREACHABLE = "server_unreachable"
     # to close
-    PROBES_PASS = "probes_pass"
+    PROVED = "proved"
     SITE_REMOVED = "site_removed"
     # to wait
     PASSING = "passing"
@@ -129,9 +129,7 @@ class Reason(StrEnum):
     ACTION_IMPOSSIBLE = "action_impossible"
 
 
-REVISABLE = frozenset(
-    {Reason.FOR_A_HUMAN, Reason.NO_TARGET, Reason.NO_CANARIES, Reason.REBOOT_NOT_ALLOWED, Reason.HEALTHY_NEIGHBOUR}
-)
+REVISABLE = frozenset({Reason.FOR_A_HUMAN, Reason.NO_TARGET})
 """What an incident may come back from: nothing was done in vain, and the world can change."""
 
 

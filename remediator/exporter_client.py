@@ -1,0 +1,110 @@
+"""The exporter, asked over HTTP: fresh probes, canaries, and what its schedule last saw."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+from remediator.errors import ExporterError, SiteUnknownError
+from remediator.incident import Canary, Probe, SiteState
+
+CONNECT_TIMEOUT = 2.0
+MAX_ANSWER = 64 * 1024 * 1024
+
+
+class ExporterClient:
+    """Asks one exporter; each thread keeps its own connection. Raises ExporterError only."""
+
+    def __init__(self, url: str, probe_timeout: float = 20.0, now: Callable[[], float] = time.time) -> None:
+        self._url = url.rstrip("/")
+        self._probe_timeout = probe_timeout
+        self._now = now
+        self._local = threading.local()
+
+    def probe(self, site: str) -> Probe:
+        """Probe a site now; raise SiteUnknownError where the exporter does not have it."""
+        status, answer = self._get("/probe", {"site": site}, self._probe_timeout)
+        if status == 404:
+            raise SiteUnknownError(f"the exporter does not know {site}")
+        if status != 200 or not isinstance(answer.get("success"), bool):
+            raise ExporterError(f"the exporter answered {status} to a fresh probe")
+        return Probe(
+            site=site,
+            success=answer["success"],
+            time=self._now(),
+            reason=_text(answer.get("reason")),
+            detail=_text(answer.get("detail")) or "",
+            status_code=answer["status_code"] if isinstance(answer.get("status_code"), int) else None,
+            duration=_number(answer.get("duration_seconds")) or 0.0,
+            raw=answer,
+        )
+
+    def canaries(self) -> tuple[Canary, ...]:
+        """Probe every canary now."""
+        status, answer = self._get("/api/v1/canaries", {}, self._probe_timeout)
+        found = answer.get("canaries")
+        if status != 200 or not isinstance(found, list):
+            raise ExporterError(f"the exporter answered {status} to a question for its canaries")
+        return tuple(
+            Canary(str(one.get("target")), one.get("success") is True, _text(one.get("detail")) or "")
+            for one in found
+            if isinstance(one, Mapping)
+        )
+
+    def sites(self) -> dict[str, SiteState]:
+        """Return what the schedule last saw of every site, by name."""
+        status, answer = self._get("/api/v1/sites", {}, 10.0)
+        found = answer.get("sites")
+        if status != 200 or not isinstance(found, list):
+            raise ExporterError(f"the exporter answered {status} to a question for its sites")
+        states = (_site(one) for one in found if isinstance(one, Mapping) and one.get("site"))
+        return {state.site: state for state in states}
+
+    def _get(self, path: str, query: Mapping[str, str], timeout: float) -> tuple[int, dict[str, Any]]:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False
+            session.headers["Accept"] = "application/json"
+        try:
+            answer = session.get(
+                self._url + path, params=query, timeout=(CONNECT_TIMEOUT, timeout), allow_redirects=False
+            )
+            parsed = answer.json() if len(answer.content) <= MAX_ANSWER else None
+        except (requests.RequestException, json.JSONDecodeError, RecursionError) as error:
+            raise ExporterError(f"the exporter gave no answer: {type(error).__name__}") from error
+        return answer.status_code, parsed if isinstance(parsed, dict) else {}
+
+
+def _site(one: Mapping[str, Any]) -> SiteState:
+    name = str(one["site"])
+    success = one.get("success")
+    return SiteState(
+        site=name,
+        success=success if isinstance(success, bool) else None,
+        part_of=_text(one.get("part_of")) or name.partition("/")[0],
+        server=_text(one.get("server")),
+        group=_text(one.get("group")),
+        instance=_text(one.get("instance")) or "",
+        severity=_text(one.get("severity")) or "critical",
+        reason=_text(one.get("reason")),
+        detail=_text(one.get("detail")) or "",
+        last_probe=_number(one.get("last_probe")),
+        last_success=_number(one.get("last_success")),
+        failing_since=_number(one.get("failing_since")) or None,
+        duration=_number(one.get("duration_seconds")),
+        stale=one.get("stale") is True,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

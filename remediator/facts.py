@@ -1,0 +1,74 @@
+"""Everything a decision is taken on: gathered at the edge, then only read. Times are unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from remediator.actions.action import Target
+from remediator.incident import Attempt, Canary, Incident, Lease, Mode, Pause, Probe, SiteState
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the configuration allows; durations in seconds, `max_unhealthy` a ratio."""
+
+    max_unhealthy: float = 0.5
+    attempts: int = 3
+    per: float = 3600.0
+    cooldown: float = 60.0
+    prove_within: float = 60.0
+    probe_max_age: float = 10.0
+    look_max_age: float = 120.0
+    abandoned_cooldown: float = 10.0
+    passes: int = 2
+    probe_spacing: float = 2.0
+    recheck: float = 5.0
+    own_containers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about one incident now.
+
+    `sites`, `canaries` None: the exporter could not be asked. `history`: attempts of any incident inside the
+    rolling window on this site, on its container or on its server. `neighbours`: fresh probes of the other
+    sites of a server that may have to be rebooted; None: not asked. `in_flight`: sites with an attempt under
+    way, this one's excepted.
+    """
+
+    incident: Incident
+    known: bool = True
+    has_recover: bool = True
+    target: Target | None = None
+    target_key: str = ""
+    mode: Mode = Mode.AUTO
+    needs: tuple[str, ...] = ()
+    probe: Probe | None = None
+    sites: Mapping[str, SiteState] | None = None
+    canaries: tuple[Canary, ...] | None = None
+    neighbours: tuple[Probe, ...] | None = None
+    servers: Mapping[str, str] = field(default_factory=dict)
+    in_flight: frozenset[str] = frozenset()
+    pauses: tuple[Pause, ...] = ()
+    lease: Lease | None = None
+    history: tuple[Attempt, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Return this incident's own attempts, oldest first."""
+        return tuple(one for one in self.history if one.incident_id == self.incident.id)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the playbook would do next: an action, or to look first (`action` None)."""
+
+    name: str
+    action: str | None
+
+    @property
+    def reboots(self) -> bool:
+        """Tell whether the step takes a whole server down."""
+        return self.action == "reboot_linode"

@@ -1,0 +1,19 @@
+"""What a site needs is healed first."""
+
+from __future__ import annotations
+
+from remediator.facts import Facts, Step
+from remediator.guards.verdict import SOON, Allow, Verdict, WaitUntil
+from remediator.incident import Reason
+
+
+def needs(facts: Facts, _step: Step, now: float) -> Verdict:
+    """Wait while a site that this one needs is not healthy."""
+    if not facts.needs:
+        return Allow()
+    states = facts.sites or {}
+    for name in facts.needs:
+        state = states.get(name)
+        if state is None or state.success is not True:
+            return WaitUntil(Reason.NEED_UNHEALTHY, now + SOON, f"it needs {name}, which is not healthy")
+    return Allow({"needs": len(facts.needs)})

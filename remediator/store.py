@@ -1,0 +1,177 @@
+"""The database: transactions, notifications, pauses and the timeline. Times are unix seconds.
+
+What concerns incidents is in store_incidents, attempts and leases in store_attempts: functions that take
+the connection of a transaction opened here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Insert, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from remediator.actions.action import JSON
+from remediator.errors import StoreError
+from remediator.incident import Pause
+from remediator.store_engine import BUSY_TIMEOUT, mapped, open_engine
+from remediator.store_schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
+
+WRITER_PATIENCE = 0.4
+"""Seconds that a writing transaction waits for another one of this process."""
+
+
+class Store:
+    """One database; safe to use from many threads. Every error of it is a StoreError."""
+
+    def __init__(
+        self, url: str, busy_timeout: float = BUSY_TIMEOUT, patience: float = WRITER_PATIENCE
+    ) -> None:
+        self._engine = open_engine(url, busy_timeout)
+        self._writer = threading.Lock()
+        self._patience = patience
+
+    def prepare(self) -> None:
+        """Make or migrate the tables."""
+        with self.write() as connection:
+            migrate(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that reads one consistent state."""
+        with mapped(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, patience: float | None = None) -> Iterator[Connection]:
+        """Open the one writing transaction; it commits at the end, or not at all.
+
+        Raises StoreError when another writer keeps it for longer than `patience` seconds.
+        """
+        if not self._writer.acquire(timeout=self._patience if patience is None else patience):
+            raise StoreError("another write is under way")
+        try:
+            with mapped(), self._engine.connect() as connection:
+                connection.execution_options(writes=True)
+                with connection.begin():
+                    yield connection
+        finally:
+            self._writer.release()
+
+    def check_writable(self) -> None:
+        """Write one row and take it back; raise StoreError where that does not work."""
+        with mapped(), self._engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin() as transaction:
+                touch = update(META).where(META.c.name == "epoch").values(value=META.c.value)
+                connection.execute(touch)
+                transaction.rollback()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def insert_unless_there(connection: Connection, statement: Insert) -> CursorResult[Any] | None:
+    """Run an INSERT; return its result, or None where a unique index says that the row is there already."""
+    try:
+        with connection.begin_nested():
+            return connection.execute(statement)
+    except IntegrityError:
+        return None
+
+
+def new_id(result: CursorResult[Any]) -> int:
+    """Return the id of the row just inserted."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def epoch(connection: Connection) -> int:
+    """Return the number that every claim and every pause raises."""
+    return int(connection.scalar(select(META.c.value).where(META.c.name == "epoch")) or 0)
+
+
+def raise_epoch(connection: Connection, seen: int | None = None) -> bool:
+    """Raise the epoch, only from `seen` where given; tell whether it was so."""
+    statement = update(META).where(META.c.name == "epoch").values(value=META.c.value + 1)
+    if seen is not None:
+        statement = statement.where(META.c.value == seen)
+    return connection.execute(statement).rowcount == 1
+
+
+def add_notification(connection: Connection, **values: object) -> int:
+    """Store one notification as it came; return its id."""
+    result = connection.execute(insert(NOTIFICATIONS).values(**values))
+    return new_id(result)
+
+
+def record(
+    connection: Connection,
+    time: float,
+    kind: str,
+    text: str,
+    incident_id: int | None = None,
+    attempt_id: int | None = None,
+    data: Mapping[str, JSON] | None = None,
+) -> None:
+    """Add one line to the timeline."""
+    connection.execute(
+        insert(EVENTS).values(
+            time=time,
+            kind=kind,
+            text=text[:2000],
+            incident_id=incident_id,
+            attempt_id=attempt_id,
+            data=dict(data or {}),
+        )
+    )
+
+
+def timeline(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
+    """Return an incident's events, oldest first."""
+    found = connection.execute(
+        select(EVENTS).where(EVENTS.c.incident_id == incident_id).order_by(EVENTS.c.id)
+    )
+    return [dict(row._mapping) for row in found]
+
+
+def decisions(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
+    """Return an incident's decisions with their numbers, oldest first."""
+    query = select(DECISIONS).where(DECISIONS.c.incident_id == incident_id).order_by(DECISIONS.c.id)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def pauses(connection: Connection) -> tuple[Pause, ...]:
+    """Return every pause in force, oldest first."""
+    found = connection.execute(select(PAUSES).order_by(PAUSES.c.since))
+    return tuple(Pause(row.scope, row.paused_by, row.reason, row.since) for row in found)
+
+
+def add_pause(connection: Connection, pause: Pause) -> bool:
+    """Pause a scope; tell whether that was news. Claims decided on before it fail."""
+    raise_epoch(connection)
+    taken_back = connection.execute(delete(PAUSES).where(PAUSES.c.scope == pause.scope)).rowcount
+    connection.execute(
+        insert(PAUSES).values(scope=pause.scope, paused_by=pause.by, reason=pause.reason, since=pause.since)
+    )
+    text = f"{pause.scope} paused by {pause.by or 'somebody'}: {pause.reason or 'no reason given'}"
+    record(connection, pause.since, "paused", text)
+    return taken_back == 0
+
+
+def remove_pause(connection: Connection, scope: str, by: str, now: float) -> bool:
+    """End a pause; tell whether there was one."""
+    found = connection.execute(delete(PAUSES).where(PAUSES.c.scope == scope)).rowcount > 0
+    if found:
+        record(connection, now, "resumed", f"{scope} resumed by {by or 'somebody'}")
+    return found
+
+
+def forget_notifications(connection: Connection, before: float) -> int:
+    """Delete notifications received before a time; return how many."""
+    return connection.execute(delete(NOTIFICATIONS).where(NOTIFICATIONS.c.received_at < before)).rowcount

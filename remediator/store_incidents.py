@@ -1,0 +1,181 @@
+"""Incidents in the database. Every function works inside a transaction that the caller opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+
+from remediator.incident import Decision, Incident, Look, Outcome, State
+from remediator.store import insert_unless_there, new_id, record
+from remediator.store_schema import DECISIONS, INCIDENTS
+
+_CHUNK = 500
+
+
+def open_incident(connection: Connection, site: str, now: float, text: str) -> int | None:
+    """Open an incident for a site; None where one is open already."""
+    statement = insert(INCIDENTS).values(site=site, state=State.OPEN, opened_at=now, next_at=now)
+    result = insert_unless_there(connection, statement)
+    if result is None:
+        return None
+    opened = new_id(result)
+    record(connection, now, "opened", text, incident_id=opened)
+    return opened
+
+
+def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
+    """Return the open incident of each of these sites that has one."""
+    names = sorted(set(sites))
+    found: dict[str, int] = {}
+    for start in range(0, len(names), _CHUNK):
+        query = select(INCIDENTS.c.site, INCIDENTS.c.id).where(
+            INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.site.in_(names[start : start + _CHUNK])
+        )
+        found.update((row.site, row.id) for row in connection.execute(query))
+    return found
+
+
+def wake(connection: Connection, ids: Iterable[int], alert_status: str, now: float) -> None:
+    """Make incidents due now and note what their alert says; it says no more than that."""
+    every = sorted(set(ids))
+    for start in range(0, len(every), _CHUNK):
+        where = INCIDENTS.c.id.in_(every[start : start + _CHUNK])
+        connection.execute(update(INCIDENTS).where(where).values(alert_status=alert_status, next_at=now))
+
+
+def due(connection: Connection, now: float, limit: int, leave_out: Iterable[int]) -> list[int]:
+    """Return the open incidents to look at now, the longest overdue first; those with an attempt are not."""
+    states = (State.OPEN, State.OBSERVING, State.NEEDS_HUMAN)
+    skip = set(leave_out)
+    query = (
+        select(INCIDENTS.c.id)
+        .where(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.next_at <= now, INCIDENTS.c.state.in_(states))
+        .order_by(INCIDENTS.c.next_at, INCIDENTS.c.id)
+        .limit(limit + len(skip))
+    )
+    return [row.id for row in connection.execute(query) if row.id not in skip][:limit]
+
+
+def get(connection: Connection, incident_id: int) -> Incident | None:
+    """Return one incident."""
+    row = connection.execute(select(INCIDENTS).where(INCIDENTS.c.id == incident_id)).one_or_none()
+    return None if row is None else _incident(row)
+
+
+def listing(connection: Connection, limit: int = 200, only_open: bool = False) -> list[Incident]:
+    """Return the open incidents and then the latest closed ones, newest first."""
+    query = select(INCIDENTS)
+    if only_open:
+        query = query.where(INCIDENTS.c.closed_at.is_(None))
+    order = (INCIDENTS.c.closed_at.is_not(None), INCIDENTS.c.opened_at.desc(), INCIDENTS.c.id.desc())
+    return [_incident(row) for row in connection.execute(query.order_by(*order).limit(limit))]
+
+
+def counts(connection: Connection) -> dict[State, int]:
+    """Count the open incidents by state."""
+    query = (
+        select(INCIDENTS.c.state, func.count())
+        .where(INCIDENTS.c.closed_at.is_(None))
+        .group_by(INCIDENTS.c.state)
+    )
+    return {State(row[0]): row[1] for row in connection.execute(query)}
+
+
+def change(connection: Connection, incident_id: int, **values: Any) -> bool:
+    """Change columns of an incident that is still open; tell whether it was."""
+    where = (INCIDENTS.c.id == incident_id, INCIDENTS.c.closed_at.is_(None))
+    return connection.execute(update(INCIDENTS).where(*where).values(**values)).rowcount == 1
+
+
+def keep_decision(connection: Connection, incident: Incident, decision: Decision, now: float) -> bool:
+    """Store a decision where it is news; tell whether it was."""
+    if incident.decided == decision.signature:
+        return False
+    if not change(connection, incident.id, decided=decision.signature):
+        return False
+    connection.execute(
+        insert(DECISIONS).values(
+            incident_id=incident.id,
+            time=now,
+            verb=decision.verb,
+            reason=decision.reason,
+            detail=decision.detail[:2000],
+            action=decision.action,
+            numbers=dict(decision.numbers),
+        )
+    )
+    return True
+
+
+def keep_look(connection: Connection, incident_id: int, look: Look, now: float) -> None:
+    """Store what was found on the server, and make the incident due."""
+    if change(connection, incident_id, look=asdict(look), next_at=now):
+        text = f"looked at the server: SSH {look.ssh}"
+        record(connection, now, "looked", text, incident_id, data={"evidence": dict(look.evidence)})
+
+
+def move(connection: Connection, incident: Incident, state: State, decision: Decision, now: float) -> bool:
+    """Move an incident to another open state; tell whether that was news."""
+    if incident.state is state:
+        return False
+    told = "due" if state is State.NEEDS_HUMAN else "resolving" if incident.told else ""
+    values = {"state": state, "reason": decision.reason, "detail": decision.detail[:2000], "told": told}
+    if not change(connection, incident.id, **values):
+        return False
+    record(connection, now, state, f"{decision.reason}: {decision.detail}", incident.id)
+    return True
+
+
+def close(
+    connection: Connection, incident: Incident, outcome: Outcome, decision: Decision, now: float
+) -> bool:
+    """Close an incident; tell whether it was open."""
+    state = State.REMOVED if outcome is Outcome.REMOVED else State.RECOVERED
+    closed = change(
+        connection,
+        incident.id,
+        state=state,
+        outcome=outcome,
+        closed_at=now,
+        detail=decision.detail[:2000],
+        reason=decision.reason,
+        told="resolving" if incident.told else "",
+    )
+    if closed:
+        record(connection, now, state, f"{outcome}: {decision.detail}", incident.id)
+    return closed
+
+
+def to_tell(connection: Connection, limit: int) -> list[Incident]:
+    """Return the incidents whose alert has to be posted again, or ended."""
+    with_a_human = INCIDENTS.c.state == State.NEEDS_HUMAN
+    query = select(INCIDENTS).where(or_(with_a_human, INCIDENTS.c.told == "resolving"))
+    return [_incident(row) for row in connection.execute(query.order_by(INCIDENTS.c.id).limit(limit))]
+
+
+def mark_told(connection: Connection, incident_id: int, was: str, told: str) -> None:
+    """Note what Alertmanager was told, unless it has changed since."""
+    where = (INCIDENTS.c.id == incident_id, INCIDENTS.c.told == was)
+    connection.execute(update(INCIDENTS).where(*where).values(told=told))
+
+
+def outcome_of(incident: Incident, healed: bool = False) -> Outcome:
+    """Say how an incident that is over now came to its end."""
+    if incident.state is State.NEEDS_HUMAN:
+        return Outcome.BY_A_HUMAN
+    return Outcome.HEALED if healed else Outcome.BY_ITSELF
+
+
+def _incident(row: Row[Any]) -> Incident:
+    values: dict[str, Any] = dict(row._mapping)
+    rest = {name: values[name] for name in values if name not in {"state", "outcome", "look"}}
+    look = values["look"]
+    return Incident(
+        state=State(values["state"]),
+        outcome=Outcome(values["outcome"]) if values["outcome"] else None,
+        look=Look(**look) if look else None,
+        **rest,
+    )

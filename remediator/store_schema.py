@@ -1,0 +1,185 @@
+"""The tables, and how an older database becomes a newer one. Times are unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+from remediator.errors import StoreUnusableError
+
+METADATA = MetaData()
+
+META = Table(
+    "meta",
+    METADATA,
+    Column("name", String(40), primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+"""Counters: `schema_version`, and `epoch`, which every claim and every pause raises."""
+
+NOTIFICATIONS = Table(
+    "notifications",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("received_at", Float, nullable=False, index=True),
+    Column("group_key", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("alerts", Integer, nullable=False),
+    Column("truncated", Integer, nullable=False),
+    Column("unknown_sites", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+INCIDENTS = Table(
+    "incidents",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("closed_at", Float),
+    Column("outcome", String(20)),
+    Column("reason", String(40)),
+    Column("detail", Text, nullable=False, default=""),
+    Column("failing_since", Float),
+    Column("alert_status", String(20), nullable=False, default="firing"),
+    Column("passes", Integer, nullable=False, default=0),
+    Column("passed_at", Float),
+    Column("probe_reason", String(20)),
+    Column("look", JSON),
+    Column("decided", String(120), nullable=False, default=""),
+    Column("next_at", Float, nullable=False, default=0.0),
+    Column("told", String(20), nullable=False, default=""),
+    Index("incidents_due", "closed_at", "next_at"),
+    Index("incidents_of_site", "site", "opened_at"),
+)
+_open_only = INCIDENTS.c.closed_at.is_(None)
+Index(
+    "one_open_incident", INCIDENTS.c.site, unique=True, sqlite_where=_open_only, postgresql_where=_open_only
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("time", Float, nullable=False),
+    Column("verb", String(20), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("action", String(40)),
+    Column("numbers", JSON, nullable=False),
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("site", Text, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("step", String(40), nullable=False),
+    Column("stage", String(20), nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("stage_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("acted_at", Float),
+    Column("finished_at", Float),
+    Column("reason", String(40)),
+    Column("detail", Text, nullable=False, default=""),
+    Column("permanent", Boolean, nullable=False, default=False),
+    Column("passes", Integer, nullable=False, default=0),
+    Column("marks", JSON, nullable=False),
+    Column("evidence", JSON),
+    Index("attempts_of_site", "site", "created_at"),
+    Index("attempts_of_server", "server", "created_at"),
+)
+_unfinished = ATTEMPTS.c.finished_at.is_(None)
+Index(
+    "one_attempt_of_incident",
+    ATTEMPTS.c.incident_id,
+    unique=True,
+    sqlite_where=_unfinished,
+    postgresql_where=_unfinished,
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("server", Text, primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("attempt_id", Integer),
+)
+
+PAUSES = Table(
+    "pauses",
+    METADATA,
+    Column("scope", Text, primary_key=True),
+    Column("paused_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Float, nullable=False),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("incident_id", ForeignKey("incidents.id"), index=True),
+    Column("attempt_id", Integer),
+    Column("kind", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+"""The timeline and audit trail: only ever inserted into."""
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = ()
+"""The n-th turns version n into n + 1. A new database is made at the newest version at once."""
+VERSION = len(MIGRATIONS) + 1
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the database to this program's version; raise StoreUnusableError for a newer one."""
+    version = 0
+    if inspect(connection).has_table(META.name):
+        version = connection.scalar(select(META.c.value).where(META.c.name == "schema_version")) or 0
+    if version == VERSION:
+        return
+    if version > VERSION:
+        raise StoreUnusableError(
+            f"the database has schema version {version}, this Sitemedic knows {VERSION}: "
+            "run the newer Sitemedic, or give another --storage.url"
+        )
+    if version == 0:
+        METADATA.create_all(connection)
+        connection.execute(insert(META).values(name="epoch", value=0))
+        connection.execute(insert(META).values(name="schema_version", value=VERSION))
+        return
+    for step in MIGRATIONS[version - 1 :]:
+        step(connection)
+    connection.execute(update(META).where(META.c.name == "schema_version").values(value=VERSION))

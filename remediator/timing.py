@@ -1,0 +1,38 @@
+"""How often and how long, in seconds: one place, so that tests and the demo can be quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The remediator's own rhythm; what users set is in sites.yml under `remediation:`."""
+
+    reconcile: float = 2.0
+    """The reconciler looks at least this often, also when nothing woke it."""
+    recheck: float = 5.0
+    """An open incident that waits is looked at again after this."""
+    idle_recheck: float = 15.0
+    """The same for one that is only observed or with a human."""
+    probe_spacing: float = 2.0
+    """Fresh probes count as "in a row" only when they are this far apart."""
+    passes: int = 2
+    """Fresh probes in a row that prove a recovery."""
+    lease_ttl: float = 60.0
+    """A lease that is not renewed is free after this: longer than an act can take."""
+    ask_happened_after: float = 30.0
+    """After an act of unknown outcome: longer than the act can go on by itself."""
+    settle_within: float = 600.0
+    prepare_within: float = 60.0
+    abandoned_cooldown: float = 10.0
+    probe_max_age: float = 10.0
+    look_max_age: float = 120.0
+    probe_timeout: float = 20.0
+    sites_max_age: float = 2.0
+    job_limit: float = 300.0
+    """A job that runs longer than this no longer has its lease renewed."""
+    notify: float = 60.0
+    """SiteNeedsHuman is posted again this often; it ends by itself after `notify_lasts`."""
+    notify_lasts: float = 300.0
+    keep_notifications: float = 35 * 86400.0
