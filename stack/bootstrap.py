@@ -81,7 +81,7 @@ def _python_fits(environment: Path) -> bool:
     """Say whether the environment's Python still runs and still finds what was installed for it."""
     try:
         probe = subprocess.run(
-            [environment / "bin/python", "-c", "import click"], check=False, capture_output=True
+            [environment / "bin/python", "-c", "import pip"], check=False, capture_output=True
         )
     except OSError:
         return False

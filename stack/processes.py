@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,8 +61,12 @@ def guarded(work: Callable[[], int]) -> int:
     inner = os.fork()
     if inner == 0:
         os.setpgid(0, 0)  # a terminal's Ctrl-C comes once, passed on by the outer process
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         _die_with(outer, signal.SIGTERM)
-        return work()
+        try:
+            return work()
+        finally:
+            kill_descendants()
     for number in _PASSED_ON:
         signal.signal(number, lambda received, _: _pass_on(inner, received))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
@@ -70,6 +74,15 @@ def guarded(work: Callable[[], int]) -> int:
         return _reap_until(inner)
     finally:
         kill_descendants()
+
+
+def reap_orphans(known: Container[int]) -> None:
+    """Reap ended processes that fell to this one; leave those in `known` to who started them."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid in known:
+                return
+            os.waitpid(ended.si_pid, 0)
 
 
 def unblock_signals() -> None:

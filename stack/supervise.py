@@ -8,7 +8,7 @@ from subprocess import Popen
 from threading import Event
 
 from stack.errors import StackError
-from stack.processes import kill_session, start
+from stack.processes import kill_session, reap_orphans, start
 
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # seconds before each next start of a service that dies
 _SETTLED = 60.0  # a service that ran this long starts the backoff afresh
@@ -74,6 +74,7 @@ class Supervisor:
                     self._start_again(run, now)
             elif run.process.poll() is not None:
                 self._note_death(run, now)
+        reap_orphans([run.process.pid for run in self._runs])
 
     def replace(self, service: Service) -> None:
         """Stop the running service of that name and start it as `service` says now."""
@@ -101,7 +102,8 @@ class Supervisor:
         """Kill every service at once. Safe to call from a signal handler."""
         self._killed = True
         for run in self._runs:
-            kill_session(run.process.pid)
+            if run.again_at is None:
+                kill_session(run.process.pid)
 
     def _wait_healthy(self, run: _Run) -> None:
         service = run.service
@@ -141,7 +143,9 @@ class Supervisor:
             self._say(f"{run.service.name} started again")
 
     def _stop_one(self, run: _Run) -> None:
-        if run.again_at is None and run.process.poll() is None:
+        if run.again_at is not None:
+            return  # dead since a while: its number may be another's by now
+        if run.process.poll() is None:
             run.process.terminate()
             deadline = time.monotonic() + run.service.stops_within
             while run.process.poll() is None:
