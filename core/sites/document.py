@@ -51,6 +51,7 @@ class Document:
     handed: tuple["Part", ...] = field(repr=False)
     names: frozenset[str] = field(repr=False)
     """Every site's name, also of one that is still faulty while the checks look."""
+    defaults: Mapping[type[Options], Options] = field(default_factory=dict, repr=False)
     _by_name: Mapping[str, Site] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,12 @@ class Document:
     def top(self, model: type[M]) -> M:
         """Return the file's top-level keys in the words of `model`."""
         options = self.tops[model]
+        assert isinstance(options, model)
+        return options
+
+    def default(self, model: type[M]) -> M:
+        """Return the file's `defaults:` in the words of `model`, for what belongs to no site."""
+        options = self.defaults[model]
         assert isinstance(options, model)
         return options
 

@@ -43,7 +43,13 @@ class _Assembly:
         tree = self._tree()
         sites = tuple(site for raw in tree if (site := self._site(raw, defaults)) is not None)
         document = Document(
-            self._path, sites, tuple(self._files), tops, self._parts, frozenset(raw.name for raw in tree)
+            self._path,
+            sites,
+            tuple(self._files),
+            tops,
+            self._parts,
+            frozenset(raw.name for raw in tree),
+            self._default_models(defaults),
         )
         if len(tops) == sum(part.top is not None for part in self._parts):
             for part in self._parts:
@@ -78,6 +84,14 @@ class _Assembly:
             if part.defaults is not None and self._validated(part.defaults, sound, "defaults") is None:
                 sound = {key: value for key, value in sound.items() if key not in _keys([part.defaults])}
         return {key: value for key, value in sound.items() if key in self._site_keys()}
+
+    def _default_models(self, sound: Mapping[str, Any]) -> dict[type[Options], Options]:
+        """Return the sound defaults as models; what was not sound is left out, and told already."""
+        models = (part.defaults for part in self._parts if part.defaults is not None)
+        return {
+            model: model.model_validate({key: sound[key] for key in _keys([model]) if key in sound})
+            for model in models
+        }
 
     def _tree(self) -> SiteTree:
         tree = SiteTree(frozenset().union(*(part.inherited for part in self._parts)))
