@@ -124,8 +124,9 @@ def _known(name: str, container: Container) -> bool:
 
 def _ps(call: _Call, container: Container) -> Answer:
     rows = []
-    listed = "all" in call.options or container.running or _asks_status(call.options.get("filter", []))
-    if listed and _matches(call.options.get("filter", []), container):
+    filters = call.options.get("filter", [])
+    matches = _matches(filters, container)
+    if matches and ("all" in call.options or container.running or _asks_status(filters)):
         rows.append(_row(container, full="no-trunc" in call.options))
     if "quiet" in call.options:
         return Answer(stdout="".join(f"{row['ID']}\n" for row in rows))
