@@ -6,7 +6,7 @@ from grafana.build.panels import About, Column, Panel, Series, bars, lines, numb
 SITE = 'site=~"$site"'
 DAY = 86400
 
-# The same figures as in prometheus/rules: a test compares them.
+# As in prometheus/rules/sites.yml: a test compares them.
 CERTIFICATE_WARNING_DAYS = 14
 
 

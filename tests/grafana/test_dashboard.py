@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from grafana.build.__main__ import rendered
+from grafana.build.sites import CERTIFICATE_WARNING_DAYS
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -26,7 +27,7 @@ QUIET = {"Alerts firing"}
 
 
 def substituted(expr: str) -> str:
-    return expr.replace("$__rate_interval", "1m").replace("$site", ".*")
+    return expr.replace("$__rate_interval", "1m").replace("$__range", "6h").replace("$site", ".*")
 
 
 def counters(scrape: int) -> str:
@@ -40,6 +41,11 @@ def counters(scrape: int) -> str:
         f'sitemedic_exporter_probe_lateness_seconds_bucket{{le="0.01"}} {scrape}\n'
         f'sitemedic_exporter_probe_lateness_seconds_bucket{{le="+Inf"}} {scrape}\n'
         f"process_cpu_seconds_total {scrape}\n"
+        f'sitemedic_attempts_total{{action="restart_container",outcome="succeeded"}} {scrape}\n'
+        f'sitemedic_incidents_total{{outcome="healed"}} {scrape}\n'
+        f'sitemedic_decisions_total{{decision="act",reason="answers_wrongly"}} {scrape}\n'
+        f'sitemedic_incident_recover_seconds_bucket{{le="60.0"}} {scrape}\n'
+        f'sitemedic_incident_recover_seconds_bucket{{le="+Inf"}} {scrape}\n'
     )
 
 
@@ -151,7 +157,9 @@ def test_rates_look_over_grafanas_own_interval() -> None:
     for panel in PANELS:
         for target in panel["targets"]:
             if "rate(" in target["expr"] or "increase(" in target["expr"]:
-                assert "[$__rate_interval]" in target["expr"], panel["title"]
+                assert "[$__rate_interval]" in target["expr"] or "[$__range]" in target["expr"], panel[
+                    "title"
+                ]
 
 
 @pytest.mark.needs("prometheus")
@@ -164,3 +172,8 @@ def test_every_query_is_answered_by_a_real_prometheus(prometheus: str, panel: di
         for target in panel["targets"]
     ]
     assert len(answers) == len(panel["targets"])
+
+
+def test_the_certificate_turns_yellow_when_its_alert_fires() -> None:
+    rules = (ROOT / "prometheus/rules/sites.yml").read_text()
+    assert f"probe_ssl_earliest_cert_expiry < time() + {CERTIFICATE_WARNING_DAYS} * 86400" in rules
