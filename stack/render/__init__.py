@@ -1,0 +1,60 @@
+"""Write the configuration of Prometheus and Alertmanager out of sites.yml and the environment.
+
+Neither of the two reads the environment, and addresses differ between one machine and compose.
+What is written stands on its own: rules and templates are copied beside it, so that one folder is
+all that the two need to see.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.sites import Document
+from stack.render.alertmanager import alertmanager_config, alertmanager_notes
+from stack.render.files import copy_all, write_yaml
+from stack.render.links import links_template
+from stack.render.prometheus import prometheus_config
+from stack.render.secrets import SecretFiles, write_secrets
+from stack.settings import COMPOSE_RENDERED, Settings
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "prometheus" / "rules"
+TEMPLATES = ROOT / "alertmanager" / "templates"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What was written, and what the user should know about it, one plain line each."""
+
+    prometheus: Path
+    alertmanager: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def render(document: Document, settings: Settings, out: Path) -> Rendered:
+    """Write prometheus.yml, alertmanager.yml and all that they name below `out`.
+
+    Every file is swapped in whole; passwords have mode 0600. Raises OSError where `out` cannot
+    be written.
+    """
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    seen_at = COMPOSE_RENDERED if settings.target == "compose" else out
+    secrets = SecretFiles(seen_at / "secrets")
+    files = [
+        *write_secrets(settings, out / "secrets"),
+        *copy_all({path.name: path.read_text("utf-8") for path in RULES.glob("*.yml")}, out / "rules"),
+        *copy_all(
+            {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.tmpl")}
+            | {"links.tmpl": links_template(settings)},
+            out / "templates",
+        ),
+        write_yaml(out / "alertmanager.yml", alertmanager_config(document, settings, secrets)),
+        write_yaml(out / "prometheus.yml", prometheus_config(document, settings)),
+    ]
+    return Rendered(
+        prometheus=out / "prometheus.yml",
+        alertmanager=out / "alertmanager.yml",
+        files=tuple(files),
+        notes=tuple(alertmanager_notes(document, settings)),
+    )

@@ -1,0 +1,42 @@
+"""prometheus.yml: what is scraped, and where alerts go."""
+
+from typing import Any
+
+from core.sites import Document
+from stack.alerting import AlertingTop
+from stack.render.files import prometheus_duration
+from stack.settings import Endpoint, Settings
+
+EXPORTER_JOB = "sitemedic-exporter"
+"""The rules ask for this job by name."""
+
+_LONGEST_TIMEOUT = 10.0
+"""Seconds. A scrape of 10,000 sites takes a tenth of a second; one that takes this long is lost."""
+
+
+def prometheus_config(document: Document, settings: Settings) -> dict[str, Any]:
+    """Return the configuration as plain data."""
+    interval = document.top(AlertingTop).alerting.scrape_interval
+    return {
+        "global": {
+            "scrape_interval": prometheus_duration(interval),
+            "scrape_timeout": prometheus_duration(min(interval, _LONGEST_TIMEOUT)),
+            "evaluation_interval": prometheus_duration(interval),
+        },
+        "rule_files": ["rules/*.yml"],
+        "alerting": {"alertmanagers": [{"static_configs": [_targets(settings.alertmanager)]}]},
+        "scrape_configs": [
+            {
+                "job_name": EXPORTER_JOB,
+                "honor_labels": True,  # `instance` is the site's address, as with blackbox_exporter
+                "static_configs": [_targets(settings.exporter)],
+            },
+            {"job_name": "sitemedic-remediator", "static_configs": [_targets(settings.remediator)]},
+            {"job_name": "prometheus", "static_configs": [_targets(settings.prometheus)]},
+            {"job_name": "alertmanager", "static_configs": [_targets(settings.alertmanager)]},
+        ],
+    }
+
+
+def _targets(endpoint: Endpoint) -> dict[str, list[str]]:
+    return {"targets": [endpoint.address]}

@@ -1,0 +1,90 @@
+"""A real SMTP server for a test, that keeps what it is handed."""
+
+import email
+import email.policy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+from tests.ports import free_port
+from tests.waiting import until
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail as it was handed over."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    message: EmailMessage
+
+    @property
+    def subject(self) -> str:
+        """Return the subject."""
+        return str(self.message["Subject"])
+
+    def body(self, kind: str = "plain") -> str:
+        """Return the text of a mail: `plain` or `html`."""
+        part = self.message.get_body((kind,))
+        assert part is not None, f"no {kind} part"
+        content = part.get_content()
+        assert isinstance(content, str)
+        return content
+
+
+@dataclass
+class Mailbox:
+    """The server's address and its mails so far, in order."""
+
+    host: str
+    port: int
+    mails: list[Mail] = field(default_factory=list)
+    refused_logins: int = 0
+
+    def wait_for(self, count: int, seconds: float = 15) -> list[Mail]:
+        """Return the mails once there are `count` of them."""
+        until(lambda: len(self.mails) >= count, seconds, f"{count} mails (so far {len(self.mails)})")
+        return list(self.mails)
+
+
+class _Handler:
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        self._mailbox.mails.append(Mail(envelope.mail_from, tuple(envelope.rcpt_tos), message))
+        return "250 OK"
+
+
+@contextmanager
+def smtp_server(login: tuple[str, str] | None = None, port: int | None = None) -> Iterator[Mailbox]:
+    """Run an SMTP server; with `login` it takes mail only after AUTH with that name and password."""
+    mailbox = Mailbox("127.0.0.1", port or free_port())
+
+    def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
+        if given == login:
+            return AuthResult(success=True)
+        mailbox.refused_logins += 1
+        return AuthResult(success=False, handled=False)
+
+    controller = Controller(
+        _Handler(mailbox),
+        hostname=mailbox.host,
+        port=mailbox.port,
+        authenticator=authenticate if login else None,
+        auth_required=login is not None,
+        auth_require_tls=False,
+    )
+    controller.start()
+    try:
+        yield mailbox
+    finally:
+        controller.stop()
