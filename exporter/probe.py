@@ -1,21 +1,20 @@
 """The one way to make a probe: any target, any module, always a Result."""
 
-import asyncio
 import logging
 import time
 from types import TracebackType
 
 from core.logs import fields
-from exporter.address import address_hash, address_protocol
-from exporter.engine import Engine
+from exporter.engine import Engine, EngineClosed
 from exporter.module import Module
 from exporter.probers import PROBERS, Attempt, ProbeLog, Reading
+from exporter.probers.paths import FileFault
 from exporter.reason import Reason
-from exporter.resolve import ResolveError, Resolver
+from exporter.resolve import ResolveError, Resolver, address_hash
 from exporter.result import Phases, Result
 from exporter.target import TargetError, instance
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Probers:
@@ -57,4 +56,52 @@ class Probers:
         Never raises for a target that fails, is misspelt or cannot be probed: that is a Result with a
         reason. `hostname` asks for that name in place of the target's; `log` collects the steps.
         """
-        raise NotImplementedError
+        began, started = time.time(), time.monotonic()
+        reading = Reading()
+        refusal = module.complaints()
+        if refusal:
+            key, message = refusal[0]
+            reading.fail(Reason.ERROR, f"the module's {key}: {message}")
+        else:
+            attempt = Attempt(
+                target, module.options, started + timeout, hostname, log, self.engine, self.resolver
+            )
+            await _run(module.prober, attempt, reading)
+        return _result(module.prober, reading, began, time.monotonic() - started)
+
+
+async def _run(prober: str, attempt: Attempt, reading: Reading) -> None:
+    """Run the prober; what it raises becomes a reason here and nowhere else."""
+    try:
+        await PROBERS[prober].probe(attempt, reading)
+    except ResolveError as error:
+        reading.fail(Reason.DNS, str(error))
+    except (TargetError, FileFault) as error:
+        reading.fail(Reason.ERROR, str(error))
+    except EngineClosed:
+        reading.fail(Reason.ERROR, "the exporter is stopping")
+    except Exception as error:
+        shown = instance(attempt.target)
+        logger.exception("probe failed by itself", extra=fields(instance=shown, prober=prober))
+        reading.fail(Reason.ERROR, f"the probe itself failed ({type(error).__name__})")
+
+
+def _result(prober: str, reading: Reading, began: float, duration: float) -> Result:
+    address = reading.address
+    return Result(
+        success=reading.reason is None,
+        reason=reading.reason,
+        detail=reading.detail,
+        time=began,
+        duration=duration,
+        phases=Phases(
+            reading.resolve, reading.connect, reading.tls_time, reading.processing, reading.transfer
+        ),
+        dns_lookup_time=reading.resolve,
+        ip_protocol=(6 if ":" in address else 4) if address else 0,
+        ip_addr_hash=address_hash(address) if address else 0,
+        prober=prober,
+        http=reading.http,
+        tcp=reading.tcp,
+        tls=reading.tls,
+    )

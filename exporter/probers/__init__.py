@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from exporter.probers.http import HTTP
-from exporter.probers.prober import Attempt, Prober, ProbeLog, Reading
+from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
 from exporter.probers.tcp import TCP
 
 PROBERS: Mapping[str, Prober] = {

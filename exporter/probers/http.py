@@ -1,0 +1,212 @@
+"""The http prober: requests, redirects, answers.
+
+Redirects are followed here, one transfer a hop, since libcurl's times are sums over a chain that it
+follows itself. Cookies stay in the handle between the hops and are forgotten with the probe.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pycurl
+
+from exporter.engine import Ending
+from exporter.probers.http_checks import Headers, judge
+from exporter.probers.http_options import HTTPOptions
+from exporter.probers.http_request import Hop, Plan, Plans, configure_request, url_of
+from exporter.probers.prober import Attempt, Prober, Reading
+from exporter.probers.tls import Handshake, configure_tls
+from exporter.reason import Reason
+from exporter.resolve import Address, literal
+from exporter.result import HTTPFacts
+from exporter.target import TargetError, WebTarget, parse_web_target
+from exporter.transfer import add_phases, configure, failure, is_unreachable_from_here
+
+MOST_REDIRECTS = 10
+KEPT_FOR_PATTERNS = 1 << 20
+"""Bytes of a body that patterns see where no body_size_limit says otherwise."""
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_VERSIONS = {1: 1.0, 2: 1.1, 3: 2.0, 30: 3.0}
+_PLANS = Plans()
+
+
+class Answer:
+    """What comes back on one hop; takes the pieces as libcurl reads them."""
+
+    __slots__ = ("body", "headers", "most", "size")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.headers: Headers = []
+        self.body = bytearray()
+        self.size = 0
+
+    def take_body(self, piece: bytes) -> None:
+        """Count a piece of the body, and keep it while there is room."""
+        room = self.most - self.size
+        self.size += len(piece)
+        if room > 0:
+            self.body += piece[:room]
+
+    def take_header(self, line: bytes) -> None:
+        """Keep one header line; a new status line (after 100, after a proxy) forgets those before it."""
+        if line.startswith(b"HTTP/"):
+            self.headers.clear()
+            return
+        name, colon, value = line.partition(b":")
+        if colon:
+            self.headers.append((name.decode("latin-1").strip().lower(), value.strip()))
+
+    def listen(self, curl: Any, options: HTTPOptions) -> None:
+        """Have `curl` hand over what the options' checks need, and nothing more."""
+        wants_body = options.fail_if_body_matches_regexp or options.fail_if_body_not_matches_regexp
+        # `len` says "all taken" from C: a body that nobody looks at costs no Python call.
+        curl.setopt(pycurl.WRITEFUNCTION, self.take_body if wants_body or options.compression else len)
+        if options.fail_if_header_matches or options.fail_if_header_not_matches:
+            curl.setopt(pycurl.HEADERFUNCTION, self.take_header)
+
+
+async def probe(attempt: Attempt, reading: Reading) -> None:
+    """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileFault."""
+    plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
+    hop = Hop(plan.first, plan.options.method)
+    reading.http = HTTPFacts()
+    curl = attempt.engine.take()
+    try:
+        for redirects in range(MOST_REDIRECTS + 1):
+            led_to = await _take_hop(attempt, reading, plan, hop, curl, redirects)
+            if led_to is None:
+                return
+            status = reading.http.status_code
+            if attempt.log:
+                attempt.log.add("Redirected", status=status, to=led_to.url.partition("?")[0])
+            hop = hop.led_to(led_to, status)
+        reading.fail(Reason.STATUS, f"redirected more than {MOST_REDIRECTS} times")
+    finally:
+        attempt.engine.give_back(curl)
+
+
+async def _take_hop(
+    attempt: Attempt, reading: Reading, plan: Plan, hop: Hop, curl: Any, redirects: int
+) -> WebTarget | None:
+    """Make one request; return where it leads, or None when its answer is the last one, judged."""
+    options, web = plan.options, hop.web
+    secure = web.scheme == "https"
+    answer = Answer(options.body_size_limit or KEPT_FOR_PATTERNS)
+    proxied = bool(options.proxy_url) and not _bypasses(options, web.host)
+    addresses: list[Address | None] = [None]
+    if not proxied:
+        addresses = [*await _addresses(attempt, reading, plan, web)]
+    for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
+        handshake = _configure(attempt, plan, hop, curl, answer, address if not proxied else None)
+        ending = await attempt.engine.perform(curl)
+        if not (left and is_unreachable_from_here(curl, ending, address)):
+            break
+    reading.address = curl.getinfo(pycurl.PRIMARY_IP) or (address.text if address else None)
+    add_phases(reading, curl, well=ending.code == 0, secure=secure)
+    facts = _facts(curl, answer, options, secure, redirects)
+    reading.http = facts
+    if handshake is not None:
+        reading.tls = handshake.facts(curl) or reading.tls
+    _note(attempt, hop, facts, ending)
+    if ending.code:
+        reading.fail(*failure(curl, ending, secure=secure, proxied=proxied))
+        return None
+    if options.follows and facts.status_code in _REDIRECTS:
+        where = curl.getinfo_raw(pycurl.REDIRECT_URL)
+        if where:
+            return _redirected(where, reading, facts)
+    _judge(options, reading, facts, answer)
+    return None
+
+
+def _configure(
+    attempt: Attempt, plan: Plan, hop: Hop, curl: Any, answer: Answer, address: Address | None
+) -> Handshake | None:
+    curl.reset()  # of the hop before; cookies stay
+    url = url_of(plan, hop.web)
+    if address is not None and url == hop.web.url and literal(hop.web.host):
+        address = None
+    configure(curl, url, address, hop.web.port, attempt.deadline - time.monotonic())
+    if plan.options.proxy_url and not _bypasses(plan.options, hop.web.host):
+        curl.setopt(pycurl.PROXY, plan.options.proxy_url)
+        curl.setopt(pycurl.NOPROXY, "")
+    configure_request(curl, plan, hop)
+    answer.listen(curl, plan.options)
+    return configure_tls(curl, plan.options.tls_config) if hop.web.scheme == "https" else None
+
+
+async def _addresses(attempt: Attempt, reading: Reading, plan: Plan, web: WebTarget) -> list[Address]:
+    host = plan.first.host if plan.is_home(web) else web.host
+    known = literal(host)
+    if known is not None:
+        return [known]
+    began = time.monotonic()
+    prefer = 6 if plan.options.preferred_ip_protocol == "ip6" else 4
+    try:
+        return await attempt.resolver.lookup(
+            host, prefer, plan.options.ip_protocol_fallback, attempt.deadline - began
+        )
+    finally:
+        reading.resolve += time.monotonic() - began
+
+
+def _bypasses(options: HTTPOptions, host: str) -> bool:
+    for entry in options.no_proxy.split(","):
+        name = entry.strip().lower().removeprefix(".")
+        if name and (name == "*" or host == name or host.endswith(f".{name}")):
+            return True
+    return False
+
+
+def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redirects: int) -> HTTPFacts:
+    getinfo = curl.getinfo
+    status = getinfo(pycurl.RESPONSE_CODE)
+    if not status:
+        return HTTPFacts(redirects=redirects)
+    modified = getinfo(pycurl.INFO_FILETIME)
+    return HTTPFacts(
+        status_code=status,
+        http_version=_VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), 0.0),
+        redirects=redirects,
+        ssl=secure,
+        content_length=int(getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)),
+        uncompressed_body_length=answer.size if options.compression else int(getinfo(pycurl.SIZE_DOWNLOAD_T)),
+        last_modified=float(modified) if modified >= 0 else None,
+    )
+
+
+def _redirected(where: bytes, reading: Reading, facts: HTTPFacts) -> WebTarget | None:
+    try:
+        return parse_web_target(where.decode(errors="replace"))
+    except TargetError as error:
+        reading.fail(Reason.STATUS, f"answered {facts.status_code} and a redirect that leads nowhere: {error}")
+        return None
+
+
+def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Answer) -> None:
+    whole = answer.size <= answer.most
+    verdict = judge(
+        options, facts.status_code, facts.http_version, facts.ssl, answer.headers, bytes(answer.body), whole
+    )
+    if verdict is not None:
+        reading.fail(verdict.reason, verdict.detail)
+        if verdict.due_to_regex:
+            reading.http = replace(facts, failed_due_to_regex=True)
+
+
+def _note(attempt: Attempt, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:
+    if attempt.log:
+        attempt.log.add(
+            "Made an HTTP request",
+            method=hop.method,
+            url=hop.web.url.partition("?")[0],
+            status=facts.status_code,
+            version=facts.http_version,
+            body_bytes=facts.uncompressed_body_length,
+            curl_code=ending.code,
+        )
+
+
+HTTP = Prober("http", HTTPOptions, probe, HTTPOptions.complaints)

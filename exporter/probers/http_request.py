@@ -1,0 +1,196 @@
+"""What an HTTP probe asks for: planned once per target and module, set on a handle per hop."""
+
+import base64
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pycurl
+
+from exporter.probers.http_options import HTTPOptions
+from exporter.probers.paths import bytes_of, secret_of
+from exporter.target import TargetError, WebTarget, parse_web_target
+
+USER_AGENT = "Sitemedic"
+_PLANS_KEPT = 20_000
+_ENCODINGS = {"": None, "identity": None, "gzip": "gzip", "br": "br", "deflate": "deflate"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A target and its options, made ready for many probes."""
+
+    first: WebTarget
+    options: HTTPOptions
+    host_header: str | None
+    """The Host header to send while the probe stays with the target's host."""
+    server_name: str | None
+    """The name to ask TLS for, where it is not the URL's."""
+    names: frozenset[str]
+    """The names under which the target's own host may be redirected to."""
+    headers: tuple[str, ...]
+    """Headers for whomever the probe is led to."""
+    credentials: tuple[str, ...]
+    """Headers for the target's own origin only."""
+    sends_own_authorization: bool
+
+    def is_home(self, web: WebTarget) -> bool:
+        """Say whether `web` is the target's own host."""
+        return web.host in self.names
+
+    def may_have_credentials(self, web: WebTarget) -> bool:
+        """Say whether `web` is the target's own origin, or its upgrade from port 80 to 443."""
+        if not self.is_home(web):
+            return False
+        upgraded = (self.first.scheme, self.first.port, web.scheme, web.port) == ("http", 80, "https", 443)
+        return upgraded or (web.scheme, web.port) == (self.first.scheme, self.first.port)
+
+
+@dataclass(slots=True)
+class Hop:
+    """One request on the way through redirects."""
+
+    web: WebTarget
+    method: str
+    with_body: bool = True
+
+    def led_to(self, web: WebTarget, status: int) -> "Hop":
+        """Return the hop that a redirect of `status` to `web` asks for; POST becomes GET as in browsers."""
+        becomes_get = (status == 303 and self.method != "HEAD") or (
+            status in (301, 302) and self.method not in ("GET", "HEAD")
+        )
+        if becomes_get:
+            return Hop(web, "GET", with_body=False)
+        return Hop(web, self.method, self.with_body)
+
+
+class Plans:
+    """The plans in use, by target and options; the longest unused are forgotten."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str | None, int], Plan] = OrderedDict()
+
+    def get(self, target: str, options: HTTPOptions, hostname: str | None) -> Plan:
+        """Return the plan for `target`. Raises TargetError."""
+        # The plan holds the options, so their id is not another's while the plan is kept.
+        key = (target, hostname, id(options))
+        plan = self._kept.get(key)
+        if plan is None:
+            plan = self._kept[key] = make_plan(target, options, hostname)
+            if len(self._kept) > _PLANS_KEPT:
+                self._kept.popitem(last=False)
+        return plan
+
+
+def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
+    """Plan the requests of `target`. Raises TargetError."""
+    first = parse_web_target(target)
+    common, private, host_header = [], [], hostname
+    for name, value in options.headers.items():
+        line = f"{name}: {value}" if value else f"{name};"
+        if name.lower() == "host":
+            host_header = hostname or value
+        elif name.lower() in ("authorization", "cookie", "proxy-authorization"):
+            private.append(line)
+        else:
+            common.append(line)
+    given = {name.lower() for name in options.headers}
+    if (options.body or options.body_file) and "content-type" not in given:
+        common.append("Content-Type:")
+    if options.body or options.body_file:
+        common.append("Expect:")
+    alias = _bare_host(host_header) if host_header else None
+    server_name = options.tls_config.server_name or alias
+    names = frozenset(name.lower() for name in (first.host, alias, server_name) if name)
+    return Plan(
+        first, options, host_header, server_name, names, tuple(common), tuple(private), "authorization" in given
+    )
+
+
+def configure_request(curl: Any, plan: Plan, hop: Hop) -> None:
+    """Set method, headers, credentials and body of `hop` on `curl`. Raises FileFault."""
+    options, home = plan.options, plan.is_home(hop.web)
+    setopt = curl.setopt
+    setopt(pycurl.USERAGENT, USER_AGENT)
+    setopt(pycurl.OPT_FILETIME, 1)
+    if options.follows:
+        setopt(pycurl.COOKIEFILE, "")
+    if hop.method != "GET" or options.body or options.body_file:
+        _configure_method(curl, options, hop)
+    headers = list(plan.headers)
+    if home and (plan.host_header or plan.server_name):
+        headers.append(f"Host: {plan.host_header or _authority(hop.web)}")
+    if plan.may_have_credentials(hop.web):
+        headers += plan.credentials
+        if not plan.sends_own_authorization:
+            headers += authorization_of(hop.web if hop.web.username is not None else plan.first, options)
+    elif hop.web.username is not None:
+        headers += [_basic(hop.web.username, hop.web.password or "")]
+    if headers:
+        setopt(pycurl.HTTPHEADER, [line.encode() for line in headers])
+    encoding = _ENCODINGS[options.compression]
+    if encoding is not None:
+        setopt(pycurl.ACCEPT_ENCODING, encoding)
+    if options.body_size_limit:
+        setopt(pycurl.MAXFILESIZE_LARGE, options.body_size_limit)
+    if hop.web.scheme == "https":
+        if options.enable_http3:
+            setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_3ONLY)
+        elif not options.enable_http2:
+            setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+
+
+def authorization_of(web: WebTarget, options: HTTPOptions) -> list[str]:
+    """Return the Authorization header that the URL's credentials, or the options, ask for."""
+    if web.username is not None:
+        return [_basic(web.username, web.password or "")]
+    if options.basic_auth is not None:
+        auth = options.basic_auth
+        name = secret_of(None, auth.username_file) if auth.username_file else auth.username
+        return [_basic(name, secret_of(auth.password, auth.password_file))]
+    if options.authorization is not None:
+        given = options.authorization
+        return [f"Authorization: {given.type} {secret_of(given.credentials, given.credentials_file)}"]
+    if options.bearer_token is not None or options.bearer_token_file is not None:
+        return [f"Authorization: Bearer {secret_of(options.bearer_token, options.bearer_token_file)}"]
+    return []
+
+
+def url_of(plan: Plan, web: WebTarget) -> str:
+    """Return the URL to hand to libcurl, under the name that TLS shall ask for."""
+    if plan.server_name is None or web.scheme != "https" or not plan.is_home(web):
+        return web.url
+    name = f"[{plan.server_name}]" if ":" in plan.server_name else plan.server_name
+    return f"https://{name}:{web.port}{web.path}"
+
+
+def _configure_method(curl: Any, options: HTTPOptions, hop: Hop) -> None:
+    body = b""
+    if hop.with_body:
+        body = bytes_of(options.body_file) if options.body_file else options.body.encode()
+    if hop.method == "HEAD" and not body:
+        curl.setopt(pycurl.NOBODY, 1)
+        return
+    if body or hop.method == "POST":
+        curl.setopt(pycurl.POSTFIELDS, body)
+    if hop.method != "POST" and (body or hop.method != "GET"):
+        curl.setopt(pycurl.CUSTOMREQUEST, hop.method)
+    if hop.method == "HEAD":
+        curl.setopt(pycurl.NOBODY, 1)
+
+
+def _authority(web: WebTarget) -> str:
+    return urlsplit(web.url).netloc
+
+
+def _bare_host(header: str) -> str:
+    """Return a Host header's name without its port. Raises TargetError."""
+    try:
+        return parse_web_target(f"http://{header}").host
+    except TargetError as error:
+        raise TargetError(f"the Host header {header!r} is no host name") from error
+
+
+def _basic(username: str, password: str) -> str:
+    return "Authorization: Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

@@ -1,0 +1,114 @@
+"""Names to addresses, by ourselves: libcurl's own resolver loses names under load.
+
+    ResolveError        a name that leads to no usable address; the message is for people
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from functools import lru_cache
+
+import aiodns
+import pycares
+
+_V4, _V6 = 4, 6
+_NO_SORT = 0x80
+"""ARES_AI_NOSORT: the answers in the name server's order, without a socket for each to sort them."""
+
+
+class ResolveError(Exception):
+    """A name that leads to no usable address; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address to connect to, and its protocol: 4 or 6."""
+
+    text: str
+    protocol: int
+
+
+class Resolver:
+    """Resolves names through c-ares, /etc/hosts first; bound to the running loop."""
+
+    def __init__(self, nameservers: list[str] | None = None) -> None:
+        """Make a resolver with the system's name servers, or with `nameservers` (host or host:port)."""
+        self._dns = aiodns.DNSResolver(nameservers=nameservers, timeout=2.0, tries=3)
+
+    async def close(self) -> None:
+        """Abandon what is being asked and free the descriptors."""
+        await self._dns.close()
+
+    async def lookup(self, name: str, prefer: int, fallback: bool, seconds: float) -> list[Address]:
+        """Return the addresses to try, at most one of each protocol, the preferred one first.
+
+        `prefer` is 4 or 6; the other protocol is used only with `fallback`. Takes `seconds` at most.
+        Raises ResolveError.
+        """
+        family = socket.AF_UNSPEC if fallback else _family(prefer)
+        try:
+            async with asyncio.timeout(max(seconds, 0.001)):
+                answer = await self._dns.getaddrinfo(
+                    name, family=family, type=socket.SOCK_STREAM, flags=_NO_SORT
+                )
+        except TimeoutError:
+            raise ResolveError(f"no name server answered for {name} in time") from None
+        except aiodns.error.DNSError as error:
+            raise ResolveError(_explain(name, error)) from None
+        found: dict[int, Address] = {}
+        for node in answer.nodes:
+            protocol = _V6 if node.family == socket.AF_INET6 else _V4
+            found.setdefault(protocol, Address(_text(node.addr[0]), protocol))
+        chosen = [found[protocol] for protocol in _order(prefer, fallback) if protocol in found]
+        if not chosen:
+            raise ResolveError(f"{name} has no IPv{prefer} address, and ip_protocol_fallback is off")
+        return chosen
+
+
+@lru_cache(maxsize=20_000)
+def literal(host: str) -> Address | None:
+    """Return `host` as an address when it is one, so that nothing need be resolved."""
+    bare = host.partition("%")[0]
+    for family, protocol in ((socket.AF_INET, _V4), (socket.AF_INET6, _V6)):
+        try:
+            socket.inet_pton(family, bare)
+        except OSError:
+            continue
+        return Address(host, protocol)
+    return None
+
+
+@lru_cache(maxsize=20_000)
+def address_hash(address: str) -> int:
+    """Return FNV-1a 32 of the address's bytes (4 or 16), as blackbox_exporter's probe_ip_addr_hash."""
+    bare = address.partition("%")[0]
+    family = socket.AF_INET6 if ":" in bare else socket.AF_INET
+    value = 0x811C9DC5
+    for byte in socket.inet_pton(family, bare):
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value
+
+
+def _order(prefer: int, fallback: bool) -> tuple[int, ...]:
+    other = _V4 if prefer == _V6 else _V6
+    return (prefer, other) if fallback else (prefer,)
+
+
+def _family(protocol: int) -> socket.AddressFamily:
+    return socket.AF_INET6 if protocol == _V6 else socket.AF_INET
+
+
+def _text(address: str | bytes) -> str:
+    return address.decode() if isinstance(address, bytes) else address
+
+
+def _explain(name: str, error: aiodns.error.DNSError) -> str:
+    code = error.args[0] if error.args else None
+    if code == pycares.errno.ARES_ENOTFOUND:
+        return f"the name {name} does not exist"
+    if code == pycares.errno.ARES_ENODATA:
+        return f"the name {name} has no address"
+    if code in (pycares.errno.ARES_ETIMEOUT, pycares.errno.ARES_ECONNREFUSED):
+        return f"no name server answered for {name}"
+    words = str(error.args[1]) if len(error.args) > 1 else "no answer"
+    return f"the name {name} was not resolved ({words})"
