@@ -83,7 +83,7 @@ class _Assembly:
         for part in self._parts:
             if part.defaults is not None and self._validated(part.defaults, sound, "defaults") is None:
                 sound = {key: value for key, value in sound.items() if key not in _keys([part.defaults])}
-        return {key: value for key, value in sound.items() if key in self._site_keys()}
+        return sound
 
     def _default_models(self, sound: Mapping[str, Any]) -> dict[type[Options], Options]:
         """Return the sound defaults as models; what was not sound is left out, and told already."""

@@ -1,0 +1,58 @@
+"""What only the whole of `sites.yml` shows: servers and sites that don't fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from core.faults import Fault
+from core.sites import Document
+from core.sites.validate import nearest
+from remediator.needs import circles, needs_of, whole_name
+from remediator.options import RemediatorSite, RemediatorTop, ServerOptions
+
+
+def check(document: Document) -> Iterator[Fault]:
+    """Yield every fault between the remediator's keys."""
+    yield from _unknown_servers(document)
+    yield from _same_machine(document)
+    yield from _needs(document)
+
+
+def _unknown_servers(document: Document) -> Iterator[Fault]:
+    known = document.top(RemediatorTop).servers
+    for site in document.sites:
+        recover = site.part(RemediatorSite).recover
+        if recover is None or recover.server in known:
+            continue
+        hint = nearest(recover.server, known) or f" (known: {', '.join(sorted(known)) or 'none'})"
+        yield document.fault(site, "recover.server", f"there is no server {recover.server!r}{hint}")
+
+
+def _same_machine(document: Document) -> Iterator[Fault]:
+    """Two names for one machine would be two leases: two acts at once, or a reboot under a restart."""
+    kinds: tuple[tuple[str, str, Callable[[ServerOptions], object]], ...] = (
+        ("linode", "the same Linode", lambda one: one.linode),
+        ("ssh", "the same machine", lambda one: one.ssh and (one.ssh.host.lower(), one.ssh.port)),
+        ("docker", "this same machine", lambda one: one.docker),
+    )
+    for key, what, identity in kinds:
+        seen: dict[object, str] = {}
+        for name, one in document.top(RemediatorTop).servers.items():
+            value = identity(one)
+            if value is None:
+                continue
+            if value in seen:
+                message = f"is {what} as {seen[value]}: give one machine one name"
+                yield document.fault(None, f"servers.{name}.{key}", message)
+            seen.setdefault(value, name)
+
+
+def _needs(document: Document) -> Iterator[Fault]:
+    for site in document.sites:
+        for number, name in enumerate(site.part(RemediatorSite).needs):
+            if whole_name(document, site, name) is None:
+                message = f"there is no site {name!r}{nearest(name, document.names)}"
+                yield document.fault(site, f"needs[{number}]", message)
+    for circle in circles({site.name: needs_of(document, site) for site in document.sites}):
+        way = " needs ".join((*circle, circle[0]))
+        yield document.fault(document.site(circle[0]), "needs", f"goes round in a circle: {way}")
