@@ -6,5 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from remediator.actions.action import Action
+from remediator.actions.reboot_linode import RebootLinode
+from remediator.actions.restart_container import RestartContainer
 
-ACTIONS: Mapping[str, Action] = MappingProxyType({})
+ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {action.name: action for action in (RestartContainer(), RebootLinode())}
+)

@@ -1,0 +1,97 @@
+"""What was true before anything was touched: a restart destroys the evidence, so it is kept first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+from remediator import docker
+from remediator.actions.action import JSON, ActionError, LinodeEvent, Target, World
+
+_MOST_EVENTS = 10
+
+
+@dataclass(frozen=True)
+class LinodeEvidence:
+    """A Linode's status, and its newest events; `username` is the token's own, None where unknown."""
+
+    status: str
+    recent_events: tuple[LinodeEvent, ...] = ()
+    username: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The facts of one look; `ssh` is "ok", "local", or the reason why there is no way in.
+
+    `problems` says in a sentence each what could not be found out.
+    """
+
+    time: float
+    ssh: str
+    container: docker.ContainerState | None = None
+    log_tail: tuple[str, ...] = ()
+    linode: LinodeEvidence | None = None
+    problems: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the evidence as it is stored and shown."""
+        container: dict[str, JSON] | None = None if self.container is None else asdict(self.container)
+        linode: dict[str, JSON] | None = None
+        if self.linode is not None:
+            events: list[JSON] = [_event(event, self.linode.username) for event in self.linode.recent_events]
+            linode = {"status": self.linode.status, "recent_events": events}
+        return {
+            "time": self.time,
+            "ssh": self.ssh,
+            "container": container,
+            "log_tail": list(self.log_tail),
+            "linode": linode,
+            "problems": list(self.problems),
+        }
+
+
+def gather(target: Target, world: World) -> Evidence:
+    """Look at the container, its log and the Linode; never raises: what fails is evidence too."""
+    problems: list[str] = []
+    ssh, container, log_tail = _look_inside(target, world, problems)
+    linode = _look_from_outside(target, world, problems)
+    return Evidence(world.now(), ssh, container, log_tail, linode, tuple(problems))
+
+
+def _look_inside(
+    target: Target, world: World, problems: list[str]
+) -> tuple[str, docker.ContainerState | None, tuple[str, ...]]:
+    reached, container, log_tail = "", None, ()  # type: str, docker.ContainerState | None, tuple[str, ...]
+    try:
+        with world.connect(target.server) as connector:
+            reached = "local" if target.server.local else "ok"
+            container = docker.find(connector, target)
+            log_tail = docker.log_tail(connector, container.name)
+    except ActionError as error:
+        problems.append(error.message)
+        reached = reached or str(error.reason)
+    except Exception as error:  # noqa: BLE001 - a look must not stop the healing, and says what was wrong
+        problems.append(f"looking inside failed: {type(error).__name__}")
+        reached = reached or "unknown"
+    return reached, container, log_tail
+
+
+def _look_from_outside(target: Target, world: World, problems: list[str]) -> LinodeEvidence | None:
+    linode_id = target.server.linode
+    if linode_id is None or world.linode is None:
+        return None
+    try:
+        status = world.linode.instance(linode_id).status
+        events = world.linode.events(linode_id, limit=_MOST_EVENTS)
+        return LinodeEvidence(status, events, world.linode.username())
+    except ActionError as error:
+        problems.append(error.message)
+    except Exception as error:  # noqa: BLE001 - as above
+        problems.append(f"asking the Linode API failed: {type(error).__name__}")
+    return None
+
+
+def _event(event: LinodeEvent, own: str | None) -> dict[str, JSON]:
+    """Write an event, with whether it is somebody else's: null where that cannot be told."""
+    foreign = None if own is None else event.username != own
+    return {**asdict(event), "foreign": foreign}
