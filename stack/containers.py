@@ -25,7 +25,7 @@ CONFIG = Path("/config")
 TOKENS = Path("/volumes/tokens")
 GRAFANA = Path("/volumes/grafana-password")
 
-_REMEDIATOR_TAKES = ("LINODE_TOKEN", "LINODE_TOKEN_FILE", "LINODE_API_URL", "PUBLIC_URL")
+_REMEDIATOR_TAKES = ("LINODE_TOKEN", "LINODE_TOKEN_FILE")
 
 
 def render_all(
