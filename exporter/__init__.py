@@ -1,0 +1,1 @@
+"""The exporter: probes every site on its own schedule and publishes what it sees."""

@@ -1,0 +1,126 @@
+"""The life of the exporter's process: configuration, port, schedule, signals, and a quick end.
+
+StartError        it cannot start; says what to do
+"""
+
+import asyncio
+import errno
+import logging
+import resource
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from core.faults import ConfigError
+from core.logs import fields
+from core.sites import Part
+from exporter.configuration import Configuration, read
+from exporter.health import Health
+from exporter.probe import Probers
+from exporter.reload import POLL_EVERY, Reloader
+from exporter.results_file import ResultsFile
+from exporter.service import Exporter
+from exporter.web import Handlers
+
+_log = logging.getLogger(__name__)
+
+END_WITHIN = 1.0
+"""Seconds that open connections get at the end."""
+
+
+class StartError(Exception):
+    """The exporter cannot start; says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one exporter runs."""
+
+    config_file: Path
+    host: str
+    port: int
+    timeout_offset: float = 0.5
+    results_file: Path | None = None
+    poll_every: float = POLL_EVERY
+
+
+def run(settings: Settings, parts: Sequence[Part]) -> None:
+    """Run an exporter until SIGTERM or SIGINT. Raises ConfigError and StartError."""
+    _allow_many_descriptors()
+    configuration = read(settings.config_file, parts)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, parts, configuration))
+
+
+async def _serve(settings: Settings, parts: Sequence[Part], configuration: Configuration) -> None:
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    health = Health()
+    health.reloaded(successful=True)
+    results = ResultsFile(settings.results_file, health) if settings.results_file else None
+    exporter = Exporter(configuration, Probers.start(), health, results)
+    reloader = Reloader(exporter, settings.config_file, parts, settings.poll_every)
+    handlers = Handlers(exporter, reloader, settings.timeout_offset)
+    runner = web.AppRunner(handlers.application(), access_log=None, shutdown_timeout=END_WITHIN)
+    try:
+        await _listen(runner, settings.host, settings.port)
+        exporter.start()
+        loop.add_signal_handler(signal.SIGHUP, lambda: _on_hangup(reloader, results))
+        following = asyncio.create_task(reloader.follow_files())
+        _log.info("exporter runs", extra=fields(address=_shown(settings), sites=len(configuration.sites)))
+        await ended.wait()
+        following.cancel()
+    finally:
+        await exporter.stop()
+        await runner.cleanup()
+        if results is not None:
+            await asyncio.to_thread(results.close)
+
+
+def _on_hangup(reloader: Reloader, results: ResultsFile | None) -> None:
+    if results is not None:
+        results.reopen()
+    task = asyncio.get_running_loop().create_task(_reload_quietly(reloader))
+    _reloads.add(task)
+    task.add_done_callback(_reloads.discard)
+
+
+_reloads: set[asyncio.Task[None]] = set()
+"""Reloads that a signal began: a task that nobody holds may be collected."""
+
+
+async def _reload_quietly(reloader: Reloader) -> None:
+    try:
+        await reloader.reload()
+    except ConfigError:
+        return  # told by the reloader
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host or None, port).start()
+    except OSError as error:
+        shown = f"{host}:{port}"
+        if error.errno == errno.EADDRINUSE:
+            mend = "something listens there already; stop it or choose another --web.listen-address"
+        else:
+            cause = error.strerror or str(error)
+            mend = f"{cause}; choose another --web.listen-address"
+        raise StartError(f"cannot listen on {shown}: {mend}") from error
+
+
+def _shown(settings: Settings) -> str:
+    return f"{settings.host}:{settings.port}"
+
+
+def _allow_many_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: each probe in flight needs a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

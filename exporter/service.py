@@ -1,0 +1,148 @@
+"""The exporter put together: sites, their schedule, their state, and probes on demand."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Sequence
+
+from core.logs import fields
+from exporter.answers import result_line
+from exporter.configuration import BY_PROBER, Configuration, default_timeout
+from exporter.exposition import ready_lines
+from exporter.health import Health
+from exporter.module import Module
+from exporter.probe import Probers
+from exporter.probers import ProbeLog
+from exporter.reason import Reason
+from exporter.result import Result
+from exporter.results_file import ResultsFile
+from exporter.scheduler import Scheduler
+from exporter.site_options import prober_of
+from exporter.state import SiteState
+from exporter.target import instance
+from exporter.watched import WatchedSite
+
+_log = logging.getLogger(__name__)
+
+
+class Exporter:
+    """Probes the sites of a configuration on their schedule, and any target when asked."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        probers: Probers,
+        health: Health,
+        results: ResultsFile | None = None,
+    ) -> None:
+        """Take up `configuration`; needs a running loop. Nothing is probed before `start`."""
+        self.configuration = configuration
+        self.states: dict[str, SiteState] = {}
+        self.health = health
+        self.running = False
+        self._probers = probers
+        self._results = results
+        self._scheduler = Scheduler(self._scheduled, health.lateness.observe, self._skipped)
+        health.in_flight.set_function(lambda: self._scheduler.in_flight)
+
+    def start(self) -> None:
+        """Begin to probe."""
+        self.apply(self.configuration)
+        self.running = True
+
+    async def stop(self) -> None:
+        """Cancel what is being probed and free everything but the results file."""
+        self.running = False
+        await self._scheduler.stop()
+        await self._probers.close()
+
+    def apply(self, configuration: Configuration) -> None:
+        """Watch the sites of `configuration`: those that stay keep their state and their place."""
+        before, self.states = self.states, {}
+        renewed = set()
+        for site in configuration.sites:
+            state = before.get(site.name)
+            if state is None:
+                state = SiteState(site)
+            elif state.site != site:
+                if not site.probed_like(state.site):
+                    renewed.add(site.name)
+                state.follow(site)
+            self.states[site.name] = state
+        self.configuration = configuration
+        self._scheduler.plan({site.name: site.interval for site in configuration.sites}, renewed)
+        self.health.sites.set(len(self.states))
+        # What a configuration holds lives long: walking it at every collection would halt the probes.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    async def probe_site(self, site: WatchedSite, at_most: float | None = None) -> Result:
+        """Probe a site now, beside its schedule; its state does not see it."""
+        timeout = site.timeout if at_most is None else min(site.timeout, at_most)
+        return await self._probe(site.url, site.module, timeout)
+
+    async def probe_target(
+        self,
+        target: str,
+        module: Module,
+        seconds: float,
+        hostname: str | None = None,
+        log: ProbeLog | None = None,
+    ) -> Result:
+        """Probe any target now."""
+        return await self._probe(target, module, seconds, hostname, log)
+
+    async def probe_canaries(self) -> Sequence[tuple[str, Result]]:
+        """Probe all canaries now; returns (address as it may be shown, result)."""
+        canaries = self.configuration.canaries
+        results = await asyncio.gather(*(self._probe_canary(canary) for canary in canaries))
+        return [(instance(canary), result) for canary, result in zip(canaries, results, strict=True)]
+
+    async def _probe_canary(self, canary: str) -> Result:
+        module = self.configuration.modules[BY_PROBER[prober_of(canary)]]
+        return await self._probe(canary, module, module.timeout or default_timeout(float("inf")))
+
+    async def _probe(
+        self,
+        target: str,
+        module: Module,
+        seconds: float,
+        hostname: str | None = None,
+        log: ProbeLog | None = None,
+    ) -> Result:
+        began, started = time.time(), time.monotonic()
+        try:
+            return await self._probers.probe(target, module, seconds, hostname=hostname, log=log)
+        except Exception:  # noqa: BLE001 - a fault of ours is a result too, told as such
+            self.health.broken.inc()
+            _log.exception("probe broke", extra=fields(target=instance(target)))
+            detail = "the exporter itself failed; its log says more"
+            return Result(False, Reason.ERROR, detail, began, time.monotonic() - started)
+
+    async def _scheduled(self, name: str) -> None:
+        state = self.states[name]
+        site = state.site
+        result = await self._probe(site.url, site.module, site.timeout)
+        before = state.last
+        state.record(result)
+        ready_lines(state)
+        if self._results is not None:
+            self._results.append(result_line(site, result))
+        if before is None or before.success != result.success:
+            _tell_change(site, before, result)
+
+    def _skipped(self, name: str, count: int) -> None:
+        self.health.skipped.inc(count)
+        _log.debug("probe skipped", extra=fields(site=name, count=count))
+
+
+def _tell_change(site: WatchedSite, before: Result | None, result: Result) -> None:
+    if not result.success:
+        _log.info(
+            "site fails",
+            extra=fields(site=site.name, instance=site.instance, reason=result.reason, detail=result.detail),
+        )
+    elif before is not None:
+        _log.info("site succeeds again", extra=fields(site=site.name, instance=site.instance))

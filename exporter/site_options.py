@@ -1,0 +1,169 @@
+"""The keys of sites.yml that the exporter reads: modules, canaries, and how each site is probed."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator
+
+from core.durations import Duration, format_duration
+from core.sites import Options
+from exporter.allowed import parse_pattern
+from exporter.module import Module
+from exporter.patterns import Pattern
+from exporter.probers.http_options import StatusMatch
+from exporter.target import instance, parse_host_target, parse_web_target
+
+LEAST_INTERVAL = 0.1
+"""Seconds between two probes of a site, at the least."""
+
+RESERVED_LABELS = frozenset(
+    {"site", "instance", "job", "group", "server", "part_of", "severity", "parent", "reason", "phase", "le"}
+)
+"""Labels that Sitemedic or Prometheus sets itself."""
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def prober_of(url: str) -> str:
+    """Return the prober that a URL's scheme asks for.
+
+    Raises ValueError with the mend where it asks for none, or the URL cannot be read.
+    """
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme in ("http", "https"):
+        parse_web_target(url)
+        return "http"
+    if scheme in ("tcp", "tls"):
+        parse_host_target(url)
+        return "tcp"
+    if scheme:
+        raise ValueError("must begin with http://, https:// or tcp://")
+    raise ValueError(f"needs its protocol in front: https://{instance(url)} or tcp://{instance(url)}")
+
+
+def _target(value: str) -> str:
+    prober_of(value)
+    return value
+
+
+def _url(value: str) -> str:
+    """Check a site's URL; one without a scheme (file_sd has them) waits for its module."""
+    if "://" in value:
+        prober_of(value)
+    return value
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _pattern(value: str) -> str:
+    parse_pattern(value)
+    return value
+
+
+Target = Annotated[str, AfterValidator(_target)]
+URL = Annotated[str, AfterValidator(_url), Field(min_length=1)]
+TargetPattern = Annotated[str, AfterValidator(_pattern)]
+Statuses = Annotated[tuple[StatusMatch, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class _Described(Options):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ExpectWithin(_Described):
+    """What may be expected of every site."""
+
+    within: Duration | None = None
+    """A successful probe that takes longer counts as slow."""
+
+
+class Expect(ExpectWithin):
+    """What is expected of a site's answer; anything more belongs in a module."""
+
+    status: Statuses | None = None
+    """The HTTP status, or several, or a class of them: 200, [200, 204], 2xx."""
+    body: Pattern | None = None
+    """A pattern (RE2) that must be in the body."""
+
+
+class AlertOptions(_Described):
+    """When a failing site alerts, and how loudly."""
+
+    after: Duration = 30.0
+    """How long it must fail before it alerts."""
+    severity: Literal["critical", "warning"] = "critical"
+    """The alert's severity."""
+
+
+class _Probing(_Described):
+    """The keys that a site and `defaults:` share."""
+
+    module: str | None = None
+    """The set of probe options to use; without one, http_2xx or tcp_connect, as the URL says."""
+    interval: Duration = 15.0
+    """How often it is probed."""
+    timeout: Duration | None = None
+    """How long one probe may take; below the interval. Default: the smaller of 5s and 0.8 of the interval."""
+    group: str = ""
+    """Any word to group sites by, in dashboards and queries."""
+    alert: AlertOptions = AlertOptions()
+    """When it alerts."""
+
+    @field_validator("interval")
+    @classmethod
+    def _not_too_often(cls, interval: float) -> float:
+        if interval < LEAST_INTERVAL:
+            raise ValueError(
+                f"must be {format_duration(LEAST_INTERVAL)} or more (got {format_duration(interval)})"
+            )
+        return interval
+
+    @field_validator("timeout")
+    @classmethod
+    def _some_time(cls, timeout: float | None) -> float | None:
+        if timeout == 0:
+            raise ValueError("must be more than 0")
+        return timeout
+
+
+class SiteDefaults(_Probing):
+    """What the exporter reads under `defaults:`."""
+
+    expect: ExpectWithin = ExpectWithin()
+    """Only `within`: status and body belong to a site or a module."""
+
+
+class SiteOptions(_Probing):
+    """What the exporter reads of a site."""
+
+    url: URL
+    """What is probed: https://shop.example.com/health or tcp://10.0.0.5:6379."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """More labels for sitemedic_site_info."""
+    expect: Expect = Expect()
+    """What is expected of its answer, beside what the module says."""
+
+    @field_validator("labels")
+    @classmethod
+    def _usable(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            if not _LABEL.fullmatch(name) or name.startswith("__"):
+                raise ValueError(f"{name!r} is no label: letters, digits and _, and not __ in front")
+            if name in RESERVED_LABELS:
+                raise ValueError(f"{name!r} is set by Sitemedic: choose another name")
+        return labels
+
+
+class TopOptions(_Described):
+    """What the exporter reads at the top of the file."""
+
+    modules: dict[str, Module] = Field(default_factory=dict)
+    """Sets of probe options, in blackbox_exporter's words."""
+    modules_file: str | None = None
+    """A blackbox.yml with more of them; relative to this file."""
+    probe_targets: tuple[TargetPattern, ...] = ()
+    """What /probe serves beside the sites: URL prefixes, or host patterns such as *.example.com."""
+    canaries: tuple[Target, ...] = ()
+    """Targets outside; when they fail too, the fault is at our end and nothing is healed."""
