@@ -1,0 +1,163 @@
+"""Follow sites.yml and .env while the stack runs: render anew and reload, all or nothing."""
+
+import os
+import re
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.environment import load_environment
+from core.faults import ConfigError, Fault
+from core.files_watch import FileWatcher
+from core.sites import Document, load
+from stack import checked
+from stack.errors import StackError
+from stack.home import Home
+from stack.loopback import get
+from stack.parts import PARTS
+from stack.render import render
+from stack.services import services
+from stack.settings import Settings, load_settings
+from stack.supervise import Service, Supervisor
+
+_SERVICES = ("exporter", "prometheus", "alertmanager", "remediator", "grafana")
+_RELOAD_SECONDS = 15.0
+
+Say = Callable[[str], None]
+Adapt = Callable[[Mapping[str, str]], Mapping[str, str]]  # the demo puts its own parts into the environment
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a stack runs on: the environment, what is read out of it, and the sites."""
+
+    environ: Mapping[str, str]
+    settings: Settings
+    document: Document
+
+
+def read(home: Home, adapt: Adapt) -> Configuration:
+    """Read sites.yml and the environment, as `adapt` turns it. Raises ConfigError with all faults of both."""
+    faults: list[Fault] = []
+    try:
+        environ = adapt(load_environment(home.root))
+        settings = load_settings(environ, home.data)
+    except ConfigError as error:
+        faults.extend(error.faults)
+    try:
+        document = load(home.sites_file, PARTS)
+    except ConfigError as error:
+        faults.extend(error.faults)
+    if faults:
+        raise ConfigError(faults)
+    return Configuration(environ, settings, document)
+
+
+def write(home: Home, configuration: Configuration) -> tuple[str, ...]:
+    """Render for Prometheus and Alertmanager; nothing changes unless their own tools accept it.
+
+    Return what the user should know about it, a line each. Raises ConfigError or StackError.
+    """
+    with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
+        render(configuration.document, configuration.settings, Path(folder))
+        if faults := checked.faults(Path(folder)):
+            raise StackError("\n".join(faults))
+    return render(configuration.document, configuration.settings, home.rendered).notes
+
+
+class Reloader:
+    """Looks for changes when it is asked to, and brings them into the running stack."""
+
+    def __init__(
+        self,
+        home: Home,
+        configuration: Configuration,
+        adapt: Adapt,
+        supervisor: Supervisor,
+        say: Say,
+    ) -> None:
+        self._home = home
+        self._now = configuration
+        self._adapt = adapt
+        self._supervisor = supervisor
+        self._say = say
+        self._watcher = FileWatcher(self._files(configuration.document))
+
+    @property
+    def configuration(self) -> Configuration:
+        """Return what the stack runs on now."""
+        return self._now
+
+    def look(self) -> bool:
+        """Bring a change in, if there is one; return whether the stack runs on something new now."""
+        if not self._watcher.changed():
+            return False
+        try:
+            new = self._with_ports_kept(read(self._home, self._adapt))
+            write(self._home, new)
+        except (ConfigError, StackError) as error:
+            self._say(f"The changed configuration is not used; everything runs on as before:\n{error}")
+            return False
+        self._watcher.watch(self._files(new.document))
+        self._now = new
+        self._bring_in(services(self._home, new.settings, new.environ))
+        return True
+
+    def _bring_in(self, wanted: Sequence[Service]) -> None:
+        running = {service.name: service for service in self._supervisor.services()}
+        changed = [service for service in wanted if running.get(service.name) != service]
+        for service in changed:
+            self._supervisor.replace(service)
+            self._say(f"{service.name} started again, with its new settings")
+        failed = [
+            service.name
+            for service in wanted
+            if service.name in ("prometheus", "alertmanager")
+            and service not in changed
+            and not reload(service, self._supervisor.pids()[service.name])
+        ]
+        if failed:
+            self._say(f"Not taken over by {' and '.join(failed)}: see data/logs. Restart ./sitemedic up.")
+        else:
+            self._say("The changed configuration is in use")
+
+    def _with_ports_kept(self, new: Configuration) -> Configuration:
+        """Return `new` on the ports that the stack listens on; they change with the next start only."""
+        old = self._now.settings
+        moved = [name for name in _SERVICES if getattr(new.settings, name) != getattr(old, name)]
+        if not moved:
+            return new
+        names = ", ".join(f"{name.upper()}_PORT" for name in moved)
+        self._say(f"{names}: used from the next start of ./sitemedic up on")
+        kept = replace(new.settings, **{name: getattr(old, name) for name in moved})
+        return replace(new, settings=kept)
+
+    def _files(self, document: Document) -> list[Path]:
+        return [*document.files, self._home.root / ".env"]
+
+
+def reload(service: Service, pid: int) -> bool:
+    """Have Prometheus or Alertmanager read its configuration anew; say whether it took it over."""
+    before = _taken_over_at(service)
+    os.kill(pid, signal.SIGHUP)
+    deadline = time.monotonic() + _RELOAD_SECONDS
+    while time.monotonic() < deadline:
+        if _taken_over_at(service) > before:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _taken_over_at(service: Service) -> float:
+    """Return when the service last took its configuration over, in unix seconds; 0 when it does not say."""
+    try:
+        text = get(f"{service.address}/metrics")
+    except OSError:
+        return 0.0
+    found = re.search(
+        rf"^{service.name}_config_last_reload_success_timestamp_seconds (\S+)", text, re.MULTILINE
+    )
+    return float(found[1]) if found else 0.0

@@ -1,0 +1,34 @@
+"""`./sitemedic up` on the command line."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from stack.home import locate
+from stack.up import up
+
+
+@click.command("up")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Folder with sites.yml and .env; state goes into its data/.  [default: the current one]",
+)
+@click.option("--yes", is_flag=True, help="Install missing Debian packages without asking.")
+def up_command(folder: Path, yes: bool) -> None:
+    """Start everything here, and keep it running until Ctrl-C.
+
+    The exporter, the remediator, Prometheus and Alertmanager run on this machine, configured by
+    sites.yml and .env; both are followed while it runs. Where there is neither a sites.yml nor any
+    state, a demo runs, with a site of its own to break: see ./sitemedic demo --help.
+
+    Ctrl-C stops everything in order; a second one at once.
+    """
+    sys.exit(up(locate(folder.resolve()), _say, yes))
+
+
+def _say(line: str) -> None:
+    click.echo(line)

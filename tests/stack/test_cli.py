@@ -1,0 +1,62 @@
+import importlib
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from core.faults import ConfigError
+from stack import cli
+from stack.errors import StackError
+
+
+def test_help_names_every_command_and_imports_none():
+    before = set(sys.modules)
+    shown = CliRunner().invoke(cli.main, ["--help"])
+    assert shown.exit_code == 0
+    for name, (_, line) in cli.COMMANDS.items():
+        assert name in shown.output
+        assert line in shown.output
+    loaded = set(sys.modules) - before
+    assert not {module for module in loaded if module.split(".")[0] in ("exporter", "remediator", "demo")}
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help_that_says_what_it_does(name):
+    shown = CliRunner().invoke(cli.main, [name, "--help"])
+    assert shown.exit_code == 0, shown.output
+    assert f"Usage: main {name}" in shown.output
+
+
+def test_an_unknown_command_is_a_usage_error():
+    shown = CliRunner().invoke(cli.main, ["upp"])
+    assert shown.exit_code == 2
+    assert "No such command 'upp'" in shown.output
+
+
+def test_an_unknown_option_is_a_usage_error():
+    assert CliRunner().invoke(cli.main, ["up", "--nosuch"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            ConfigError.single("sites.yml", "sites[0].url", "is needed"),
+            "sites.yml: sites[0].url: is needed\n",
+        ),
+        (StackError("port 9090 is taken"), "sitemedic: port 9090 is taken\n"),
+    ],
+)
+def test_an_expected_error_is_one_message_and_status_1(monkeypatch, capsys, error, shown):
+    @click.command()
+    def broken():
+        raise error
+
+    module = importlib.import_module("stack.up_cli")
+    monkeypatch.setattr(module, "up_command", broken)
+    monkeypatch.setattr(sys, "argv", ["sitemedic", "up"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == shown
