@@ -49,7 +49,7 @@ def main(ctx: click.Context) -> None:
 
     One file, sites.yml, says what to watch; README.md begins at the beginning.
     """
-    if ctx.invoked_subcommand in ("exporter", "remediator", "config"):
+    if ctx.invoked_subcommand in ("check", "exporter", "remediator", "config"):
         from stack.parts import PARTS
 
         ctx.obj = PARTS
