@@ -41,9 +41,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Addresses of one machine, or the names of docker-compose.yml's services.",
 )
 def render_command(config_file: Path, out: Path, data: Path, target: str) -> None:
-    """Write Prometheus's and Alertmanager's configuration out of sites.yml and .env."""
+    """Write Prometheus's and Alertmanager's configuration out of sites.yml and the .env beside it."""
     document = load(config_file, PARTS)
-    environ = load_environment(ROOT)
+    environ = load_environment(config_file.absolute().parent)
     settings = load_settings(environ, data, "compose" if target == "compose" else "local")
     try:
         rendered = render(document, settings, out)

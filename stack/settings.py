@@ -99,12 +99,14 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
 
 
 def kept_token(path: Path) -> Secret:
-    """Return the token in `path`, made there (mode 0600) the first time."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Return the token in `path`, made there (mode 0600) the first time. Raises ConfigError."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return read_secret_file(path)
+    except OSError as error:
+        raise ConfigError.single(str(path), "", f"cannot keep a token here: {error.strerror}") from error
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
     return read_secret_file(path)
