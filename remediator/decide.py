@@ -75,7 +75,7 @@ def _stays_with_a_human(facts: Facts) -> Decision | None:
     if incident.state is not State.NEEDS_HUMAN:
         return None
     reason = Reason(incident.reason) if incident.reason in set(Reason) else Reason.NOTHING_LEFT
-    if reason in REVISABLE:
+    if reason in REVISABLE and facts.probe is not None:
         return None
     return Decision(Verb.ESCALATE, reason, incident.detail)
 

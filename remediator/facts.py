@@ -34,7 +34,7 @@ class Facts:
     `sites`, `canaries` None: the exporter could not be asked. `history`: attempts of any incident inside the
     rolling window on this site, on its container or on its server. `neighbours`: fresh probes of the other
     sites of a server that may have to be rebooted; None: not asked. `in_flight`: sites with an attempt under
-    way, this one's excepted.
+    way, this one's excepted. `epoch`: what a claim must still find.
     """
 
     incident: Incident
@@ -54,6 +54,7 @@ class Facts:
     lease: Lease | None = None
     history: tuple[Attempt, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    epoch: int = 0
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

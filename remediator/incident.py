@@ -211,7 +211,7 @@ class Incident:
     probe_reason: str | None = None
     look: Look | None = None
     decided: str = ""
-    next_at: float = 0.0
+    next_at: float | None = None
     told: str = ""
 
 

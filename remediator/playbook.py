@@ -10,7 +10,7 @@ from remediator.incident import Kind, Look, Reason, kind_of
 RESTART = "restart_container"
 REBOOT = "reboot_linode"
 LOOK = "look"
-ENTERED = frozenset({"ok"})
+ENTERED = frozenset({"ok", "local"})
 DEAD = frozenset({"unreachable", "timeout"})
 
 

@@ -17,7 +17,7 @@ _CHUNK = 500
 
 def open_incident(connection: Connection, site: str, now: float, text: str) -> int | None:
     """Open an incident for a site; None where one is open already."""
-    statement = insert(INCIDENTS).values(site=site, state=State.OPEN, opened_at=now, next_at=now)
+    statement = insert(INCIDENTS).values(site=site, state=State.OPEN, opened_at=now)
     result = insert_unless_there(connection, statement)
     if result is None:
         return None
@@ -38,25 +38,19 @@ def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def wake(connection: Connection, ids: Iterable[int], alert_status: str, now: float) -> None:
-    """Make incidents due now and note what their alert says; it says no more than that."""
+def note_alert(connection: Connection, ids: Iterable[int], alert_status: str) -> None:
+    """Note what the alert of these incidents says; it says no more than that."""
     every = sorted(set(ids))
     for start in range(0, len(every), _CHUNK):
-        where = INCIDENTS.c.id.in_(every[start : start + _CHUNK])
-        connection.execute(update(INCIDENTS).where(where).values(alert_status=alert_status, next_at=now))
+        where = (INCIDENTS.c.id.in_(every[start : start + _CHUNK]), INCIDENTS.c.alert_status != alert_status)
+        connection.execute(update(INCIDENTS).where(*where).values(alert_status=alert_status))
 
 
-def due(connection: Connection, now: float, limit: int, leave_out: Iterable[int]) -> list[int]:
-    """Return the open incidents to look at now, the longest overdue first; those with an attempt are not."""
+def to_decide(connection: Connection) -> list[int]:
+    """Return the open incidents without an attempt under way, oldest first."""
     states = (State.OPEN, State.OBSERVING, State.NEEDS_HUMAN)
-    skip = set(leave_out)
-    query = (
-        select(INCIDENTS.c.id)
-        .where(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.next_at <= now, INCIDENTS.c.state.in_(states))
-        .order_by(INCIDENTS.c.next_at, INCIDENTS.c.id)
-        .limit(limit + len(skip))
-    )
-    return [row.id for row in connection.execute(query) if row.id not in skip][:limit]
+    query = select(INCIDENTS.c.id).where(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.state.in_(states))
+    return list(connection.scalars(query.order_by(INCIDENTS.c.id)))
 
 
 def get(connection: Connection, incident_id: int) -> Incident | None:
@@ -94,7 +88,8 @@ def keep_decision(connection: Connection, incident: Incident, decision: Decision
     """Store a decision where it is news; tell whether it was."""
     if incident.decided == decision.signature:
         return False
-    if not change(connection, incident.id, decided=decision.signature):
+    values = {"decided": decision.signature, "next_at": decision.until}
+    if not change(connection, incident.id, **values):
         return False
     connection.execute(
         insert(DECISIONS).values(
@@ -111,17 +106,18 @@ def keep_decision(connection: Connection, incident: Incident, decision: Decision
 
 
 def keep_look(connection: Connection, incident_id: int, look: Look, now: float) -> None:
-    """Store what was found on the server, and make the incident due."""
-    if change(connection, incident_id, look=asdict(look), next_at=now):
+    """Store what was found on the server."""
+    if change(connection, incident_id, look=asdict(look)):
         text = f"looked at the server: SSH {look.ssh}"
         record(connection, now, "looked", text, incident_id, data={"evidence": dict(look.evidence)})
 
 
 def move(connection: Connection, incident: Incident, state: State, decision: Decision, now: float) -> bool:
     """Move an incident to another open state; tell whether that was news."""
-    if incident.state is state:
+    if incident.state is state and incident.reason == decision.reason:
         return False
-    told = "due" if state is State.NEEDS_HUMAN else "resolving" if incident.told else ""
+    firing = state is State.NEEDS_HUMAN
+    told = incident.told if firing else "resolving" if incident.told else ""
     values = {"state": state, "reason": decision.reason, "detail": decision.detail[:2000], "told": told}
     if not change(connection, incident.id, **values):
         return False

@@ -67,9 +67,9 @@ INCIDENTS = Table(
     Column("probe_reason", String(20)),
     Column("look", JSON),
     Column("decided", String(120), nullable=False, default=""),
-    Column("next_at", Float, nullable=False, default=0.0),
+    Column("next_at", Float),
     Column("told", String(20), nullable=False, default=""),
-    Index("incidents_due", "closed_at", "next_at"),
+    Index("incidents_open", "closed_at", "state"),
     Index("incidents_of_site", "site", "opened_at"),
 )
 _open_only = INCIDENTS.c.closed_at.is_(None)

@@ -16,9 +16,8 @@ def own_host(facts: Facts, step: Step, _now: float) -> Verdict:
         return Allow()
     if step.reboots:
         return Refuse(Reason.OWN_SERVER, f"{found.server.name} is the machine we run on", escalate=True)
-    ours = found.container in facts.limits.own_containers or (
-        found.compose is not None and found.compose[0] == OWN_PROJECT
-    )
-    if ours:
+    name = found.container or ""
+    ours = name in facts.limits.own_containers or name.startswith(f"{OWN_PROJECT}-")
+    if ours or (found.compose is not None and found.compose[0] == OWN_PROJECT):
         return Refuse(Reason.OWN_CONTAINER, f"{found.label} is part of Sitemedic", escalate=True)
     return Allow()

@@ -1,0 +1,148 @@
+"""`./sitemedic remediator`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import click
+
+from core import VERSION, logs
+from core.faults import ConfigError, Fault
+from core.secrets import Secret, from_environment
+from core.sites import Part
+from remediator.errors import RemediatorError
+from remediator.linode import DEFAULT_URL, LinodeAPI
+from remediator.schema import PART
+from remediator.server import serve
+from remediator.service import Remediator, Settings
+from remediator.timing import Timing
+
+_TIMINGS = {one.name for one in fields(Timing)}
+
+
+class ListenAddress(click.ParamType[tuple[str, int]]):
+    """`host:port`, `[::1]:port` or `:port`, as Prometheus's programs take it."""
+
+    name = "address"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return host (empty: all) and port."""
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+            self.fail(f"must be host:port, such as 127.0.0.1:9096 (got {value!r})", param, ctx)
+        return host.strip("[]"), int(port)
+
+
+@click.command("remediator", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config.file", "config_file", type=click.Path(path_type=Path), default="sites.yml", show_default=True,
+    help="The sites.yml that the exporter reads too.",
+)  # fmt: skip
+@click.option(
+    "--web.listen-address", "address", type=ListenAddress(), default="127.0.0.1:9096", show_default=True,
+    help="Where to listen.",
+)  # fmt: skip
+@click.option(
+    "--web.external-url", "external_url", help="The console's address in mails; default: PUBLIC_URL."
+)
+@click.option(
+    "--storage.url", "storage_url", default="sqlite:///data/remediator.db", show_default=True,
+    help="The database.",
+)  # fmt: skip
+@click.option("--exporter.url", "exporter_url", default="http://127.0.0.1:9115", show_default=True)
+@click.option("--alertmanager.url", "alertmanager_url", default="http://127.0.0.1:9093", show_default=True)
+@click.option("--linode.api-url", "linode_api_url", default=DEFAULT_URL, show_default=True)
+@click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
+@click.option(
+    "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True
+)
+@click.option("--timing", "timings", multiple=True, hidden=True, metavar="NAME=SECONDS")
+@click.version_option(VERSION, prog_name="sitemedic remediator")
+@click.pass_obj
+def remediator_command(
+    parts: Sequence[Part] | None,
+    config_file: Path,
+    address: tuple[str, int],
+    external_url: str | None,
+    storage_url: str,
+    exporter_url: str,
+    alertmanager_url: str,
+    linode_api_url: str,
+    log_level: str,
+    log_format: str,
+    timings: tuple[str, ...],
+) -> None:
+    """Heal the sites of a sites.yml when Alertmanager says that they are down.
+
+    Secrets come from the environment: WEBHOOK_TOKEN, API_TOKEN and LINODE_TOKEN, or the same with _FILE.
+    SIGHUP or POST /-/reload reads sites.yml again; so does any change of it.
+    """
+    logs.setup(log_level, log_format)
+    try:
+        webhook_token, api_token, linode_token = _secrets(os.environ)
+        host, port = address
+        settings = Settings(
+            config_file=config_file,
+            parts=parts or (PART,),
+            storage_url=storage_url,
+            exporter_url=exporter_url,
+            alertmanager_url=alertmanager_url,
+            console_url=external_url
+            or os.environ.get("PUBLIC_URL")
+            or f"http://{host or 'localhost'}:{port}",
+            webhook_token=webhook_token,
+            api_token=api_token,
+            linode=LinodeAPI(linode_token, linode_api_url) if linode_token else None,
+            own_containers=_own_containers(os.environ),
+            timing=_timing(timings),
+        )
+        serve(Remediator(settings), host, port)
+    except (ConfigError, RemediatorError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+def _secrets(environ: Mapping[str, str]) -> tuple[Secret, Secret, Secret | None]:
+    found: dict[str, Secret | None] = {}
+    faults: list[Fault] = []
+    for name in ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN"):
+        try:
+            found[name] = from_environment(name, environ)
+        except ConfigError as error:
+            faults.extend(error.faults)
+            continue
+        if found[name] is None and name != "LINODE_TOKEN":
+            mend = f"not set: give it a long random text, or put one in a file and set {name}_FILE"
+            faults.append(Fault("environment", name, mend))
+    webhook_token, api_token = found.get("WEBHOOK_TOKEN"), found.get("API_TOKEN")
+    if faults or webhook_token is None or api_token is None:
+        raise ConfigError(faults)
+    return webhook_token, api_token, found.get("LINODE_TOKEN")
+
+
+def _own_containers(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of our own containers, as the compose file tells them."""
+    return frozenset(filter(None, environ.get("SITEMEDIC_OWN_CONTAINERS", "").replace(",", " ").split()))
+
+
+def _timing(given: Sequence[str]) -> Timing:
+    values: dict[str, float] = {}
+    for one in given:
+        name, _, seconds = one.partition("=")
+        if name not in _TIMINGS:
+            raise click.BadParameter(
+                f"{name} is none of {', '.join(sorted(_TIMINGS))}", param_hint="--timing"
+            )
+        try:
+            values[name] = int(seconds) if name == "passes" else float(seconds)
+        except ValueError as error:
+            raise click.BadParameter(f"{one}: must be NAME=SECONDS", param_hint="--timing") from error
+    return replace(Timing(), **values)  # type: ignore[arg-type]

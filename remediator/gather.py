@@ -1,0 +1,171 @@
+"""Gathers the facts that a decision is taken on: from the database, the exporter, and sites.yml."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from remediator import store_attempts, store_incidents
+from remediator.actions.action import Target, World
+from remediator.errors import ExporterError, SiteUnknownError
+from remediator.exporter_client import ExporterClient
+from remediator.facts import Facts, Step
+from remediator.guards.max_unhealthy import max_unhealthy
+from remediator.guards.verdict import Allow
+from remediator.incident import REVISABLE, Canary, Kind, Probe, SiteState, State, kind_of
+from remediator.metrics import Metrics
+from remediator.playbook import DEAD, LOOK
+from remediator.policy import Policy, SitePolicy
+from remediator.store import Store, epoch, pauses
+from remediator.timing import Timing
+
+T = TypeVar("T")
+MOST_NEIGHBOURS = 20
+
+
+class Shared(Generic[T]):
+    """One answer for all who ask within `max_age` seconds, None where the exporter gave none."""
+
+    def __init__(self, ask: Callable[[], T], max_age: float, failed: Callable[[], None]) -> None:
+        self._ask = ask
+        self._max_age = max_age
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._answer: T | None = None
+        self._until = 0.0
+
+    def get(self) -> T | None:
+        """Return the answer, asking again where it is too old."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                try:
+                    self._answer = self._ask()
+                except ExporterError:
+                    self._answer = None
+                    self._failed()
+                self._until = time.monotonic() + self._max_age
+            return self._answer
+
+
+class Gatherer:
+    """Gathers facts; touches nothing. Database trouble is raised as StoreError, other gaps become None."""
+
+    def __init__(
+        self,
+        store: Store,
+        exporter: ExporterClient,
+        policy: Callable[[], Policy],
+        world: Callable[[], World],
+        metrics: Metrics,
+        timing: Timing,
+    ) -> None:
+        self._store = store
+        self._exporter = exporter
+        self._policy = policy
+        self._world = world
+        self._metrics = metrics
+        failed = lambda: metrics.problem("exporter")  # noqa: E731
+        self._sites: Shared[dict[str, SiteState]] = Shared(exporter.sites, timing.sites_max_age, failed)
+        self._canaries: Shared[tuple[Canary, ...]] = Shared(self._ask_canaries, timing.sites_max_age, failed)
+
+    def sites(self) -> dict[str, SiteState] | None:
+        """Return what the exporter's schedule last saw, or None."""
+        return self._sites.get()
+
+    def gather(self, incident_id: int) -> Facts | None:
+        """Return what is known of an incident now; None where it is closed or has an attempt under way."""
+        policy = self._policy()
+        facts = self._from_store(incident_id, policy)
+        if facts is None or not facts.known:
+            return facts
+        facts = replace(facts, sites=self._sites.get())
+        if not _worth_a_probe(facts):
+            return facts
+        try:
+            facts = replace(facts, probe=self._exporter.probe(facts.incident.site))
+        except SiteUnknownError:
+            return facts
+        except ExporterError:
+            self._metrics.problem("exporter")
+            return facts
+        if facts.probe is None or facts.probe.success or not facts.has_recover:
+            return facts
+        facts = replace(facts, canaries=self._canaries.get())
+        look = facts.incident.look
+        if look is not None and look.ssh in DEAD and facts.target is not None:
+            facts = replace(facts, neighbours=self._probe_neighbours(facts.target, policy))
+        return facts
+
+    def _from_store(self, incident_id: int, policy: Policy) -> Facts | None:
+        with self._store.read() as connection:
+            incident = store_incidents.get(connection, incident_id)
+            if incident is None or incident.closed_at is not None:
+                return None
+            if incident.state in (State.ATTEMPTING, State.VERIFYING):
+                return None
+            site = policy.sites.get(incident.site)
+            target = site.target if site else None
+            server = target.server.name if target else None
+            limits = policy.limits
+            since = time.time() - max(limits.per, limits.cooldown)
+            return Facts(
+                incident=incident,
+                known=site is not None,
+                has_recover=target is not None,
+                target=target,
+                target_key=target.label if target else "",
+                mode=(site or SitePolicy("", "")).mode,
+                needs=site.needs if site else (),
+                servers=policy.servers,
+                in_flight=store_attempts.in_flight(connection) - {incident.site},
+                pauses=pauses(connection),
+                lease=store_attempts.lease_of(connection, server) if server else None,
+                history=store_attempts.history(connection, incident.id, incident.site, server, since),
+                limits=limits,
+                epoch=epoch(connection),
+            )
+
+    def _ask_canaries(self) -> tuple[Canary, ...]:
+        """Ask the exporter's canaries; where it has none, the Linode API's address serves as one."""
+        found = self._exporter.canaries()
+        linode = self._world().linode
+        if found or linode is None:
+            return found
+        return (Canary("the Linode API", linode.reachable()),)
+
+    def _probe_neighbours(self, target: Target, policy: Policy) -> tuple[Probe, ...] | None:
+        """Probe the other sites of a server, up to the first healthy one; None where one gave no answer."""
+        others = sorted(
+            name
+            for name, server in policy.servers.items()
+            if server == target.server.name and name != target.site
+        )
+        probes: list[Probe] = []
+        for name in others[:MOST_NEIGHBOURS]:
+            try:
+                probes.append(self._exporter.probe(name))
+            except ExporterError:
+                return None
+            except SiteUnknownError:
+                continue
+            if probes[-1].success:
+                break
+        return tuple(probes)
+
+
+def _worth_a_probe(facts: Facts) -> bool:
+    """Tell whether a fresh probe could change anything: a storm must not probe every site again.
+
+    What the schedule saw as healthy is always worth one, since only a fresh probe closes an incident.
+    """
+    state = (facts.sites or {}).get(facts.incident.site)
+    if facts.sites is None or state is None or state.success is not False:
+        return True
+    if not facts.has_recover:
+        return False
+    if facts.incident.state is State.NEEDS_HUMAN:
+        return facts.incident.reason in REVISABLE and kind_of(state.reason) is not Kind.FOR_A_HUMAN
+    return isinstance(max_unhealthy(facts, Step(LOOK, None), 0.0), Allow)

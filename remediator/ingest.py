@@ -1,0 +1,59 @@
+"""Takes a notification in: it and its incidents in one transaction, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from remediator import store_incidents
+from remediator.alerts import Payload, SiteAlert, site_alerts
+from remediator.store import Store, add_notification
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a notification led to."""
+
+    opened: tuple[int, ...]
+    woken: tuple[int, ...]
+    unknown_sites: int
+
+
+def take(store: Store, payload: Payload, body: bytes, known: Container[str], now: float) -> Taken:
+    """Store a notification and open or wake its incidents; raise StoreError where that cannot be done.
+
+    A firing alert of a known site opens an incident, or wakes the open one; a resolved alert only wakes.
+    """
+    alerts = site_alerts(payload)
+    ours = [one for one in alerts if one.site in known]
+    with store.write() as connection:
+        open_now = store_incidents.open_sites(connection, (one.site for one in ours))
+        add_notification(
+            connection,
+            received_at=now,
+            group_key=payload.groupKey,
+            receiver=payload.receiver,
+            status=payload.status,
+            alerts=len(payload.alerts),
+            truncated=payload.truncatedAlerts,
+            unknown_sites=len(alerts) - len(ours),
+            body=body.decode(),
+        )
+        opened = []
+        for one in ours:
+            if one.firing and one.site not in open_now:
+                new = store_incidents.open_incident(connection, one.site, now, "Alertmanager: SiteDown")
+                if new is not None:
+                    opened.append(new)
+        woken = _note(ours, open_now)
+        for status, ids in woken.items():
+            store_incidents.note_alert(connection, ids, status)
+    return Taken(tuple(opened), (*woken["firing"], *woken["resolved"]), len(alerts) - len(ours))
+
+
+def _note(alerts: list[SiteAlert], open_now: dict[str, int]) -> dict[str, list[int]]:
+    noted: dict[str, list[int]] = {"firing": [], "resolved": []}
+    for one in alerts:
+        if one.site in open_now:
+            noted["firing" if one.firing else "resolved"].append(open_now[one.site])
+    return noted

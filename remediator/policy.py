@@ -1,0 +1,69 @@
+"""What sites.yml allows, as the decision reads it: one immutable value, swapped whole at a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.sites import Document
+from remediator.actions.action import Target
+from remediator.facts import Limits
+from remediator.incident import Mode
+from remediator.options import RemediatorTop
+from remediator.schema import mode, needs_of, targets
+from remediator.timing import Timing
+
+
+@dataclass(frozen=True)
+class SitePolicy:
+    """One site: `target` None where it has no `recover:` block."""
+
+    site: str
+    root: str
+    target: Target | None = None
+    mode: Mode = Mode.AUTO
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """All sites and the limits."""
+
+    sites: Mapping[str, SitePolicy] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """Return the server of each site that has one."""
+        return {name: one.target.server.name for name, one in self.sites.items() if one.target is not None}
+
+
+def policy_of(document: Document, timing: Timing, own_containers: frozenset[str] = frozenset()) -> Policy:
+    """Read the policy out of a valid sites.yml."""
+    options = document.top(RemediatorTop).remediation
+    limits = Limits(
+        max_unhealthy=options.max_unhealthy,
+        attempts=options.attempts,
+        per=options.per,
+        cooldown=options.cooldown,
+        prove_within=options.prove_within,
+        probe_max_age=timing.probe_max_age,
+        look_max_age=timing.look_max_age,
+        abandoned_cooldown=timing.abandoned_cooldown,
+        passes=timing.passes,
+        probe_spacing=timing.probe_spacing,
+        recheck=timing.recheck,
+        own_containers=own_containers,
+    )
+    found = targets(document)
+    sites = {
+        site.name: SitePolicy(
+            site=site.name,
+            root=site.root,
+            target=found.get(site.name),
+            mode=Mode(mode(document, site)),
+            needs=needs_of(document, site),
+        )
+        for site in document.sites
+    }
+    return Policy(sites, limits)

@@ -1,0 +1,83 @@
+"""The life of the remediator's process: its port, its signals, a clean and quick end."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from waitress.server import create_server
+
+from core.faults import ConfigError
+from core.logs import fields
+from remediator.alerts import MAX_BODY
+from remediator.errors import StartError
+from remediator.service import Remediator
+from remediator.web import create_app
+
+log = logging.getLogger(__name__)
+THREADS = 8
+END_WITHIN = 5.0
+"""Seconds that an act under way gets at the end; a longer one is taken up again by the next start."""
+
+
+def serve(remediator: Remediator, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; raise StartError where the port cannot be had."""
+    server = _listen(remediator, host, port)
+    ended = threading.Event()
+    _on_signals(remediator, ended)
+    thread = threading.Thread(target=server.run, name="web", daemon=True)
+    remediator.start()
+    thread.start()
+    log.info("remediator runs", extra=fields(address=f"{host}:{port}", sites=len(remediator.policy().sites)))
+    ended.wait()
+    log.info("remediator ends")
+    server.close()
+    remediator.stop(END_WITHIN)
+
+
+def _listen(remediator: Remediator, host: str, port: int) -> Any:
+    app = create_app(remediator)
+    try:
+        return create_server(
+            app,
+            map={},
+            host=host or "0.0.0.0",
+            port=port,
+            threads=THREADS,
+            ident="sitemedic",
+            max_request_body_size=MAX_BODY + 1,
+            max_request_header_size=65536,
+            channel_timeout=30,
+            connection_limit=200,
+            asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=True,
+        )
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            cause = "something listens there already"
+        mend = "stop it, or give another --web.listen-address"
+        raise StartError(f"cannot listen on {host}:{port}: {cause}; {mend}") from error
+
+
+def _on_signals(remediator: Remediator, ended: threading.Event) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=_reload_quietly, args=(remediator,), name="reload-once", daemon=True).start()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, reload)
+
+
+def _reload_quietly(remediator: Remediator) -> None:
+    try:
+        remediator.reload()
+    except ConfigError:
+        return  # told by reload

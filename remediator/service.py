@@ -1,0 +1,175 @@
+"""The remediator put together: store, exporter, policy, reconciler; and the reload of sites.yml."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.faults import ConfigError
+from core.files_watch import FileWatcher
+from core.logs import fields
+from core.secrets import Secret
+from core.sites import Document, Part, load
+from remediator.actions import ACTIONS
+from remediator.actions.action import Action, LinodeClient, Target, World
+from remediator.alerts import Payload
+from remediator.attempts import Attempts, Workshop
+from remediator.connect import connect
+from remediator.errors import StoreError
+from remediator.evidence import gather as gather_evidence
+from remediator.exporter_client import ExporterClient
+from remediator.gather import Gatherer
+from remediator.incident import Look
+from remediator.ingest import Taken, take
+from remediator.metrics import Metrics
+from remediator.notify import Notifier
+from remediator.policy import Policy, policy_of
+from remediator.reconcile import Reconciler
+from remediator.store import Store
+from remediator.timing import Timing
+
+log = logging.getLogger(__name__)
+RELOAD_EVERY = 2.0
+"""Seconds between two looks at the files of the configuration."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the service is started with; `linode` None where there is no token."""
+
+    config_file: Path
+    parts: Sequence[Part]
+    storage_url: str
+    exporter_url: str
+    alertmanager_url: str
+    console_url: str
+    webhook_token: Secret
+    api_token: Secret
+    linode: LinodeClient | None = None
+    own_containers: frozenset[str] = frozenset()
+    timing: Timing = field(default_factory=Timing)
+    actions: Mapping[str, Action] = field(default_factory=lambda: ACTIONS)
+    look: Callable[[Target, World], Look] | None = None
+
+
+class Remediator:
+    """One remediator; start it, reload it, stop it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the configuration and open the store; raise ConfigError, StoreError or StoreUnusableError."""
+        self.settings = settings
+        self._document, self._policy = self._load()
+        self.metrics = Metrics(settings.actions)
+        self.store = Store(settings.storage_url)
+        self.store.prepare()
+        self.exporter = ExporterClient(settings.exporter_url, settings.timing.probe_timeout)
+        self._world = World(connect=connect, linode=settings.linode, now=time.time)
+        self._reloading = threading.Lock()
+        self._watcher = FileWatcher(self._document.files)
+        self._stopping = threading.Event()
+        workshop = self._workshop()
+        self.gatherer = Gatherer(
+            self.store, self.exporter, self.policy, lambda: self._world, self.metrics, settings.timing
+        )
+        notifier = Notifier(
+            self.store,
+            settings.alertmanager_url,
+            settings.console_url,
+            self.policy,
+            self.metrics,
+            settings.timing,
+            time.time,
+        )
+        self.reconciler = Reconciler(Attempts(workshop), self.gatherer, notifier)
+        self.metrics.reload_ok.set(1)
+
+    def policy(self) -> Policy:
+        """Return the policy in force."""
+        return self._policy
+
+    def start(self) -> None:
+        """Start the reconciler and the watch over the configuration's files."""
+        self.reconciler.start()
+        threading.Thread(target=self._watch, name="reload", daemon=True).start()
+
+    def stop(self, patience: float = 5.0) -> None:
+        """Stop cleanly: what runs gets `patience` seconds, what waits is given back at once."""
+        self._stopping.set()
+        self.reconciler.stop(patience)
+        self.store.close()
+
+    def take(self, payload: Payload, body: bytes) -> Taken:
+        """Store a notification with its incidents and wake the reconciler; raise StoreError."""
+        taken = take(self.store, payload, body, self._policy.sites, time.time())
+        self.metrics.opened.inc(len(taken.opened))
+        for _ in range(taken.unknown_sites):
+            self.metrics.problem("unknown_site")
+        if payload.truncatedAlerts:
+            self.metrics.problem("truncated")
+            log.warning("alertmanager left alerts out", extra=fields(truncated=payload.truncatedAlerts))
+        self.reconciler.wake((*taken.opened, *taken.woken))
+        return taken
+
+    def reload(self) -> None:
+        """Take sites.yml anew, all or nothing; raise ConfigError and keep the old one where it has faults."""
+        with self._reloading:
+            try:
+                document, policy = self._load()
+            except ConfigError as error:
+                self.metrics.reload_ok.set(0)
+                self.metrics.problem("reload")
+                log.error("sites.yml not taken, the old one stays", extra=fields(faults=str(error)))
+                raise
+            self._document, self._policy = document, policy
+            self._watcher.watch(document.files)
+            self.metrics.reload_ok.set(1)
+        log.info("sites.yml taken", extra=fields(sites=len(policy.sites)))
+        self.reconciler.wake()
+
+    def ready(self) -> str | None:
+        """Return why the service is not ready, None where it is."""
+        if not self.reconciler.alive():
+            return "the reconciler does not come to the end of its round"
+        try:
+            self.store.check_writable()
+        except StoreError as error:
+            return str(error)
+        return None
+
+    def _load(self) -> tuple[Document, Policy]:
+        document = load(self.settings.config_file, self.settings.parts)
+        return document, policy_of(document, self.settings.timing, self.settings.own_containers)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(RELOAD_EVERY):
+            if self._watcher.changed():
+                try:
+                    self.reload()
+                except ConfigError:
+                    continue  # told by reload
+
+    def _workshop(self) -> Workshop:
+        return Workshop(
+            owner=f"{socket.gethostname()[:30]}-{secrets.token_hex(8)}",
+            store=self.store,
+            exporter=self.exporter,
+            actions=self.settings.actions,
+            policy=self.policy,
+            world=lambda: self._world,
+            look=self.settings.look or look,
+            metrics=self.metrics,
+            timing=self.settings.timing,
+            now=time.time,
+        )
+
+
+def look(target: Target, world: World) -> Look:
+    """Look at a server, touching nothing."""
+    evidence = gather_evidence(target, world)
+    return Look(time=world.now(), ssh=evidence.ssh, evidence=evidence.to_json())

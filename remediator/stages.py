@@ -1,0 +1,271 @@
+"""What is done in each stage of an attempt. Every stage can be entered again after a crash."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from core.logs import fields
+from remediator import store_attempts, store_incidents
+from remediator.actions.action import Action, ActionError, Marks, Progress, Target
+from remediator.actions.action import Reason as ActionReason
+from remediator.attempts import PATIENCE, Attempts, Workshop
+from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, StoreError
+from remediator.guards.paused import applies
+from remediator.incident import (
+    Attempt,
+    Decision,
+    Incident,
+    Mode,
+    Outcome,
+    Probe,
+    Reason,
+    Stage,
+    State,
+    Verb,
+)
+from remediator.playbook import RULES
+from remediator.store import pauses
+
+log = logging.getLogger(__name__)
+SOON = 1.0
+"""Seconds until a stage that could not go on is entered again."""
+
+
+class Stages:
+    """Works one attempt as far as it goes now."""
+
+    def __init__(self, attempts: Attempts, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._attempts = attempts
+        self._stopping = stopping
+        self._shop: Workshop = attempts.shop
+        self._stages: dict[Stage, Callable[[Attempt], None]] = {
+            Stage.PREPARED: self._prepared,
+            Stage.ACTING: self._acting,
+            Stage.SETTLING: self._settling,
+            Stage.VERIFYING: self._verifying,
+        }
+
+    def work(self, attempt_id: int) -> None:
+        """Enter stage after stage until the attempt waits or has its verdict; never raises for trouble."""
+        try:
+            while not self._stopping():
+                with self._shop.store.read() as connection:
+                    attempt = store_attempts.get(connection, attempt_id)
+                if attempt is None or attempt.finished or attempt.next_at > self._shop.now():
+                    return
+                self._stages[attempt.stage](attempt)
+        except LeaseLostError as error:
+            self._shop.metrics.problem("lease_lost")
+            log.warning("lease lost", extra=fields(attempt=attempt_id, reason=str(error)))
+        except StoreError as error:
+            self._shop.metrics.problem("store")
+            log.warning("database unavailable", extra=fields(attempt=attempt_id, reason=str(error)))
+
+    def _prepared(self, attempt: Attempt) -> None:
+        found = self._usable(attempt)
+        if found is None:
+            return
+        action, target = found
+        world = self._shop.world()
+        self._keep_evidence(attempt, target)
+        try:
+            marks = action.prepare(target, world)
+        except ActionError as error:
+            self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, error.permanent)
+            return
+        self._act(attempt, action, target, marks)
+
+    def _acting(self, attempt: Attempt) -> None:
+        """Find out whether an act of unknown outcome happened: after a crash, or a lost connection."""
+        found = self._usable(attempt)
+        if found is None:
+            return
+        action, target = found
+        wait = attempt.stage_at + self._shop.timing.ask_happened_after - self._shop.now()
+        if wait > 0:
+            self._attempts.save(attempt, next_at=self._shop.now() + wait)
+            return
+        try:
+            happened = action.happened(target, attempt.marks, self._shop.world())
+        except ActionError as error:
+            happened = None
+            detail = error.message
+        else:
+            detail = "it cannot be told whether it happened"
+        if happened is True:
+            self._to_settling(attempt, attempt.marks, "it had happened already")
+        elif happened is False and attempt.reason == ActionReason.UNKNOWN:
+            self._attempts.finish(attempt, Stage.FAILED, ActionReason.UNKNOWN, "it did not happen")
+        elif happened is False:
+            self._act(attempt, action, target, attempt.marks)
+        else:
+            self._wait_or_fail(attempt, ActionReason.UNKNOWN, detail, SOON * 5)
+
+    def _act(self, attempt: Attempt, action: Action, target: Target, marks: Marks) -> None:
+        """Do it, once, on a probe that failed just now; the row says so before."""
+        probe = self._probe(attempt, self._shop.timing.prepare_within)
+        if probe is None:
+            return
+        if probe.success:
+            self._attempts.finish(attempt, Stage.ABANDONED, Reason.PASSING, "a fresh probe passes by now")
+            return
+        if not self._write_acting(attempt, target, marks):
+            return
+        try:
+            marks = action.act(target, marks, self._shop.world())
+        except ActionError as error:
+            if error.reason in (ActionReason.UNKNOWN, ActionReason.TIMEOUT):
+                later = self._shop.now() + self._shop.timing.ask_happened_after
+                self._attempts.save(attempt, reason=ActionReason.UNKNOWN, detail=error.message, next_at=later)
+            else:
+                self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, error.permanent)
+            return
+        self._to_settling(attempt, marks, "")
+
+    def _write_acting(self, attempt: Attempt, target: Target, marks: Marks) -> bool:
+        """Write the stage, unless a pause, observe mode or our own end came between; tell whether to act."""
+        if self._stopping():
+            return False
+        now = self._shop.now()
+        site = self._shop.policy().sites.get(attempt.site)
+        with self._shop.store.write(PATIENCE) as connection:
+            held = any(applies(one, attempt.site, target.server.name) for one in pauses(connection))
+            observing = site is None or site.mode is Mode.OBSERVE
+            reason = Reason.PAUSED if held else Reason.OBSERVE_MODE if observing else None
+            if reason is not None:
+                detail = "nothing was touched"
+                self._attempts.finish_in(connection, attempt, Stage.ABANDONED, reason, detail)
+            else:
+                self._attempts.save_in(
+                    connection,
+                    attempt,
+                    stage=Stage.ACTING,
+                    stage_at=now,
+                    acted_at=attempt.acted_at or now,
+                    marks=dict(marks),
+                    detail="",
+                )
+        if reason is not None:
+            self._attempts.count(attempt, Stage.ABANDONED, reason, detail)
+        return reason is None
+
+    def _to_settling(self, attempt: Attempt, marks: Marks, detail: str) -> None:
+        now = self._shop.now()
+        self._attempts.save(
+            attempt, stage=Stage.SETTLING, stage_at=now, next_at=now, marks=dict(marks), detail=detail,
+            reason=None,
+        )  # fmt: skip
+
+    def _settling(self, attempt: Attempt) -> None:
+        found = self._usable(attempt)
+        if found is None:
+            return
+        action, target = found
+        now = self._shop.now()
+        try:
+            step = action.settle(target, attempt.marks, self._shop.world())
+        except ActionError as error:
+            if error.permanent:
+                self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, permanent=True)
+            else:
+                wait = max(error.retry_after, SOON)
+                self._wait_or_fail(attempt, error.reason, error.message, wait)
+            return
+        if step.progress is Progress.DONE:
+            self._attempts.save(
+                attempt,
+                {"state": State.VERIFYING},
+                stage=Stage.VERIFYING,
+                stage_at=now,
+                next_at=now,
+                detail=step.detail,
+            )
+        elif step.progress is Progress.FAILED:
+            self._attempts.finish(attempt, Stage.FAILED, step.reason, step.detail)
+        else:
+            wait = max(step.retry_after, 0.05)
+            self._wait_or_fail(attempt, ActionReason.TIMEOUT, step.detail, wait)
+
+    def _verifying(self, attempt: Attempt) -> None:
+        within = self._shop.policy().limits.prove_within
+        probe = self._probe(attempt, within + self._shop.timing.settle_within)
+        if probe is None:
+            return
+        now = self._shop.now()
+        passes = attempt.passes + 1 if probe.success else 0
+        if passes >= self._shop.timing.passes:
+            self._succeed(attempt, passes)
+        elif passes == 0 and now - attempt.stage_at >= within:
+            detail = f"{probe.reason}: {probe.detail}" if probe.detail else str(probe.reason)
+            self._attempts.finish(attempt, Stage.FAILED, "not_proved", detail)
+        else:
+            self._attempts.save(attempt, passes=passes, next_at=now + self._shop.timing.probe_spacing)
+
+    def _succeed(self, attempt: Attempt, passes: int) -> None:
+        detail = f"{passes} fresh probes in a row pass"
+        proved = Decision(Verb.CLOSE, Reason.PROVED, detail)
+        with self._shop.store.write(PATIENCE) as connection:
+            self._attempts.finish_in(connection, attempt, Stage.SUCCEEDED, None, detail)
+            incident = store_incidents.get(connection, attempt.incident_id)
+            if incident is not None:
+                now = self._shop.now()
+                store_incidents.close(connection, incident, Outcome.HEALED, proved, now)
+        self._attempts.count(attempt, Stage.SUCCEEDED, None, detail)
+        if incident is not None:
+            self._count_healed(incident)
+
+    def _count_healed(self, incident: Incident) -> None:
+        metrics = self._shop.metrics
+        metrics.ended.labels(Outcome.HEALED).inc()
+        metrics.recover.observe(max(0.0, self._shop.now() - incident.opened_at))
+        metrics.decisions.labels(Verb.CLOSE, Reason.PROVED).inc()
+
+    def _usable(self, attempt: Attempt) -> tuple[Action, Target] | None:
+        """Return the action and the target, or abandon what an upgrade or an edit has taken away."""
+        action = self._shop.actions.get(attempt.action)
+        rule = RULES.get(attempt.step)
+        site = self._shop.policy().sites.get(attempt.site)
+        target = site.target if site else None
+        if action is None or rule is None or rule.action != attempt.action:
+            gone = f"this Sitemedic has no step {attempt.step!r} doing {attempt.action!r} any more"
+            self._attempts.finish(attempt, Stage.ABANDONED, "step_gone", gone)
+            return None
+        if target is None or (target.server.name, target.label) != (attempt.server, attempt.target):
+            gone = "sites.yml names another server or container by now"
+            self._attempts.finish(attempt, Stage.ABANDONED, "target_gone", gone)
+            return None
+        return action, target
+
+    def _keep_evidence(self, attempt: Attempt, target: Target) -> None:
+        look = self._shop.look(target, self._shop.world())
+        try:
+            probe = self._shop.exporter.probe(attempt.site)
+        except (ExporterError, SiteUnknownError):
+            evidence = dict(look.evidence)
+        else:
+            evidence = {**look.evidence, "probe": dict(probe.raw)}
+        self._attempts.save(attempt, evidence=evidence)
+
+    def _probe(self, attempt: Attempt, within: float) -> Probe | None:
+        """Probe now; without an answer put it off, and give up once `within` seconds are over."""
+        try:
+            return self._shop.exporter.probe(attempt.site)
+        except SiteUnknownError as error:
+            self._attempts.finish(attempt, Stage.ABANDONED, Reason.SITE_REMOVED, str(error))
+        except ExporterError as error:
+            self._shop.metrics.problem("exporter")
+            now = self._shop.now()
+            if now - attempt.stage_at > within:
+                self._attempts.finish(attempt, Stage.ABANDONED, Reason.NO_FRESH_PROBE, str(error))
+            else:
+                self._attempts.save(attempt, next_at=now + SOON, detail=str(error))
+        return None
+
+    def _wait_or_fail(self, attempt: Attempt, reason: ActionReason, detail: str, wait: float) -> None:
+        now = self._shop.now()
+        if now - attempt.stage_at > self._shop.timing.settle_within:
+            permanent = attempt.stage is Stage.ACTING
+            self._attempts.finish(attempt, Stage.FAILED, reason, detail, permanent)
+        else:
+            self._attempts.save(attempt, next_at=now + wait, detail=detail)
