@@ -13,12 +13,16 @@ from stack import checked
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.render import render
+from stack.schema_cli import schema_command
 from stack.settings import load_settings
 
 
 @click.group("config")
 def config_group() -> None:
-    """Check sites.yml."""
+    """Check sites.yml, or print its schema."""
+
+
+config_group.add_command(schema_command)
 
 
 @config_group.command("check")
