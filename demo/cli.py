@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from aiohttp import web
@@ -16,14 +16,18 @@ from aiohttp import web
 from core import logs
 from core.faults import ConfigError
 from core.logs import fields
-from core.secrets import Secret, from_environment
-from demo import control, mailbox_web, site
+from core.secrets import Secret, from_environment, read_secret_file
+from demo import control as machine_control
+from demo import linode_api, mailbox_web, site
+from demo.configuration import LINODE, SERVER
+from demo.linode_state import Account
 from demo.machine import BOOT_SECONDS, SLOW_SECONDS, Machine, MachineError, MachineSettings
 from demo.mailbox import Mailbox, make_smtp
 
 log = logging.getLogger("demo")
 
 _PORT = click.IntRange(1, 65535)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class StartError(Exception):
@@ -55,6 +59,32 @@ def machine_command(**options: Any) -> None:
     _run(lambda: _machine(settings))
 
 
+@main.command("linode")
+@click.option("--port", type=_PORT, required=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--linode", "linode_id", type=int, default=LINODE, show_default=True, help="The server's id.")
+@click.option("--api-token-file", type=_FILE, help="The token to be asked with; else LINODE_TOKEN[_FILE].")
+@click.option("--control", required=True, metavar="URL", help="The control of the demo's server.")
+@click.option("--token-file", type=_FILE, required=True, help="The token of that control.")
+def linode_command(
+    port: int, host: str, linode_id: int, api_token_file: Path | None, control: str, token_file: Path
+) -> None:
+    """Run the fake Linode API, which can reboot the server."""
+    try:
+        given = from_environment("LINODE_TOKEN", os.environ)
+        api_token = read_secret_file(api_token_file) if api_token_file else given
+        if api_token is None:
+            _fail("the API needs a token: give --api-token-file, or set LINODE_TOKEN or LINODE_TOKEN_FILE")
+        control_token = read_secret_file(token_file)
+        account = Account({linode_id: SERVER}, linode_api.machine_power(control, control_token))
+        app = linode_api.create_app(account, {api_token.reveal(): linode_api.SCOPES}, control_token)
+        linode_api.serve(app, host, port)
+    except ConfigError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(str(_taken(host, port, error)))
+
+
 @main.command("mailbox")
 @click.option("--smtp-port", type=_PORT, required=True)
 @click.option("--http-port", type=_PORT, required=True)
@@ -83,7 +113,7 @@ def site_command(port: int, host: str) -> None:
 async def _machine(settings: MachineSettings) -> None:
     machine = Machine(settings)
     machine.prepare()
-    async with _served(control.make_app(machine), settings.host, settings.control_port):
+    async with _served(machine_control.make_app(machine), settings.host, settings.control_port):
         try:
             await machine.start()
             log.info("machine is up", extra=fields(ssh=settings.ssh_port, site=settings.site_port))
@@ -141,6 +171,6 @@ def _run(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         _fail(str(error))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(1)

@@ -11,7 +11,7 @@ from demo.site import MARKER
 
 SITE = "shop"
 SERVER = "demo"
-EMAIL = "admin@example.com"
+LINODE = 72511363
 TEMPLATE = Path(__file__).with_name("sites.yml")
 
 

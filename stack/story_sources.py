@@ -1,0 +1,132 @@
+"""The services of a running demo, as the story asks them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+from core.secrets import Secret, read_secret_file
+from stack.errors import StackError
+from stack.home import Home, Running, read_running
+from stack.story_seen import (
+    IncidentSeen,
+    Snapshot,
+    firing_seen,
+    incident_seen,
+    machine_seen,
+    mails_seen,
+    site_seen,
+)
+
+NO_DEMO = "no demo is running here: start one with ./sitemedic up"
+_PATIENCE = 3.0  # seconds for one answer
+_MENDING = 30.0
+T = TypeVar("T")
+
+
+@dataclass
+class Demo:
+    """A demo that runs: ask it, break it, mend it."""
+
+    home: Home
+    running: Running
+    site: str
+    _session: requests.Session = field(init=False, repr=False)
+    _token: Secret = field(init=False, repr=False)
+    _closed: dict[int, IncidentSeen] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between us and our own services
+        assert self.running.control_token_file is not None
+        self._token = read_secret_file(Path(self.running.control_token_file))
+
+    def break_(self, kind: str) -> float:
+        """Break the site; return when that was. Raises StackError."""
+        return float(self._order("/break", {"kind": kind})["broken_at"])
+
+    def mend(self) -> None:
+        """Make everything as it was. Raises StackError."""
+        self._order("/mend", {})
+
+    def snapshot(self) -> Snapshot:
+        """Ask every service once; what does not answer is None and told among the faults."""
+        faults: list[str] = []
+
+        def ask(service: str, path: str, read: Callable[[Any], T]) -> T | None:
+            try:
+                return read(self._get(service, path))
+            except requests.RequestException as error:
+                faults.append(f"{service} does not answer ({type(error).__name__})")
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                faults.append(f"{service} answers something else than expected at {path}: {error!r}")
+            return None
+
+        found = Snapshot(
+            time=time.time(),
+            machine=ask("control", "/state", machine_seen),
+            site=ask("exporter", "/api/v1/sites", lambda answer: site_seen(answer, self.site)),
+            incidents=ask("remediator", "/api/v1/incidents", self._incidents),
+            firing=ask("prometheus", "/api/v1/alerts", firing_seen),
+            mails=ask("mailbox", "/api/mails", mails_seen),
+        )
+        return Snapshot(**{**vars(found), "faults": tuple(faults)})
+
+    def log(self, service: str) -> Path:
+        """Return where a service's log is."""
+        return self.home.log(service)
+
+    def _incidents(self, answer: Any) -> tuple[IncidentSeen, ...]:
+        seen = []
+        for listed in answer["incidents"]:
+            number = listed["id"]
+            if number not in self._closed:
+                one = incident_seen(self._get("remediator", f"/api/v1/incidents/{number}"))
+                if one.closed_at is None:
+                    seen.append(one)
+                    continue
+                self._closed[number] = one
+            seen.append(self._closed[number])
+        return tuple(sorted(seen, key=lambda one: one.id))
+
+    def _get(self, service: str, path: str) -> Any:
+        answer = self._session.get(
+            f"{self.running.urls[service]}{path}", headers=self._headers(service), timeout=_PATIENCE
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def _order(self, path: str, body: object) -> Any:
+        url = f"{self.running.urls['control']}{path}"
+        try:
+            answer = self._session.post(url, json=body, headers=self._headers("control"), timeout=_MENDING)
+            told = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise StackError(
+                f"the demo's server does not answer ({type(error).__name__}): see {self.log('machine')}"
+            ) from error
+        if not answer.ok:
+            raise StackError(f"the demo's server refuses: {told.get('error', answer.status_code)}")
+        return told
+
+    def _headers(self, service: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token.reveal()}"} if service == "control" else {}
+
+
+def find_demo(root: Path, site: str) -> Demo:
+    """Return the demo that runs in a folder; raises StackError where there is none, or a real stack."""
+    home = Home(root, demo=True)
+    running = read_running(home)
+    if running is None:
+        if read_running(Home(root, demo=False)) is not None:
+            raise StackError(
+                f"what runs in {root} is no demo but watches real sites: nothing was touched. "
+                "For a demo, run ./sitemedic up --dir in an empty folder, with other ports in its .env"
+            )
+        raise StackError(NO_DEMO)
+    if not running.demo or running.control_token_file is None:
+        raise StackError(f"{home.run_file} does not tell of a demo: nothing was touched")
+    return Demo(home, running, site)
