@@ -116,6 +116,7 @@ def demo_parts(home: Home, ports: DemoPorts, environ: Mapping[str, str]) -> tupl
                 f"--port={ports.linode}",
                 f"--control={_url(ports.control)}",
                 f"--token-file={control_token(home)}",
+                f"--api-token-file={_linode_token(home)}",
             ),
             lambda: listens(ports.linode),
             f"{_url(ports.linode)}  (a fake Linode API)",
