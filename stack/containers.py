@@ -25,7 +25,7 @@ CONFIG = Path("/config")
 TOKENS = Path("/volumes/tokens")
 GRAFANA = Path("/volumes/grafana-password")
 
-_REMEDIATOR_TAKES = ("LINODE_TOKEN", "LINODE_TOKEN_FILE")
+_REMEDIATOR_TAKES = ("LINODE_TOKEN", "LINODE_TOKEN_FILE", "PUBLIC_URL")
 
 
 def render_all(

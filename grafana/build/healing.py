@@ -9,12 +9,12 @@ def incidents_and_attempts() -> list[Panel]:
     return [
         number(
             About("Open incidents", "Outages that fresh probes have not yet proved over.", "short"),
-            Series("sum(sitemedic_incidents) or vector(0)"),
+            Series("sum(sitemedic_incidents_open) or vector(0)"),
             steps(GOOD, (1, WARNING)),
         ),
         number(
             About("With a human", "Open incidents that the remediator has handed over.", "short"),
-            Series('sum(sitemedic_incidents{state="needs_human"}) or vector(0)'),
+            Series('sum(sitemedic_incidents_open{state="needs_human"}) or vector(0)'),
             steps(GOOD, (1, BAD)),
         ),
         number(
@@ -60,7 +60,7 @@ def _over_time() -> list[Panel]:
     ended = "sum by (action, outcome) (increase(sitemedic_attempts_total[$__rate_interval])) > 0"
     decided = "sum by (decision, reason) (increase(sitemedic_decisions_total[$__rate_interval])) > 0"
     neutral = steps(NEUTRAL)
-    states = "sum by (state) (sitemedic_incidents)"
+    states = "sum by (state) (sitemedic_incidents_open)"
     return [
         lines(incidents, [Series(states, "{{state}}")], neutral, span=8),
         lines(attempts, [Series(ended, "{{action}} {{outcome}}")], neutral, span=8),

@@ -1,6 +1,7 @@
 """The committed dashboard: current, complete, and every query of it understood by a real Prometheus."""
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ import requests
 
 from grafana.build.__main__ import rendered
 from grafana.build.sites import CERTIFICATE_WARNING_DAYS
+from tests.docs.published import published_names
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -177,3 +179,14 @@ def test_every_query_is_answered_by_a_real_prometheus(prometheus: str, panel: di
 def test_the_certificate_turns_yellow_when_its_alert_fires() -> None:
     rules = (ROOT / "prometheus/rules/sites.yml").read_text()
     assert f"probe_ssl_earliest_cert_expiry < time() + {CERTIFICATE_WARNING_DAYS} * 86400" in rules
+
+
+def test_every_metric_on_the_dashboard_is_one_that_is_published() -> None:
+    asked = {
+        name
+        for panel in PANELS
+        for target in panel["targets"]
+        for name in re.findall(r"\b(?:probe|sitemedic|site:)[a-z0-9_:]+", target["expr"])
+    }
+    assert asked
+    assert not asked - published_names()
