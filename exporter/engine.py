@@ -4,13 +4,12 @@ libcurl tells which sockets it waits for; they are kept in one raw epoll whose o
 only one that the loop watches, so a wake-up takes everything that is ready at once. Wake-ups cost
 more than probes (CPU per probe at 1,000/s: 93-120 us so, 152 us with a loop callback per socket).
 
-    EngineClosed        the engine was closed while a transfer was in flight
+    EngineClosedError   the engine was closed while a transfer was in flight
 """
 
 import asyncio
 import contextlib
 import select
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pycurl
@@ -28,7 +27,7 @@ _WANTS = {
 _BATCH = 512
 
 
-class EngineClosed(Exception):
+class EngineClosedError(Exception):
     """The engine was closed while a transfer was in flight."""
 
 
@@ -62,10 +61,9 @@ _MASKS = _masks()
 class Engine:
     """Runs libcurl transfers; single-threaded, bound to the loop it was made in."""
 
-    def __init__(self, configure: Callable[[Any], None] | None = None) -> None:
-        """Make an engine on the running loop; `configure` sets what every handle starts with."""
+    def __init__(self) -> None:
+        """Make an engine on the running loop; `close()` it in the end."""
         self._loop = asyncio.get_running_loop()
-        self._configure = configure
         self._idle: list[Any] = []
         self._waiting: dict[Any, asyncio.Future[Ending]] = {}
         self._watched: set[int] = set()
@@ -102,13 +100,13 @@ class Engine:
     async def perform(self, curl: Any) -> Ending:
         """Run the transfer that `curl` was configured for and return how it ended.
 
-        Cancelling ends the transfer at once. Raises EngineClosed.
+        Cancelling ends the transfer at once. Raises EngineClosedError.
         """
         if self._closed:
-            raise EngineClosed
+            raise EngineClosedError
+        self._multi.add_handle(curl)
         future: asyncio.Future[Ending] = self._loop.create_future()
         self._waiting[curl] = future
-        self._multi.add_handle(curl)
         try:
             return await future
         finally:
@@ -123,7 +121,7 @@ class Engine:
         for curl, future in self._waiting.items():
             self._multi.remove_handle(curl)
             if not future.done():
-                future.set_exception(EngineClosed())
+                future.set_exception(EngineClosedError())
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -12,7 +12,7 @@ from core.sites import Options
 from exporter.patterns import Pattern
 from exporter.probers import PROBERS
 from exporter.probers.http_options import HTTPOptions, StatusMatch
-from exporter.probers.paths import rooted
+from exporter.probers.paths import rooted, unreadable_files
 
 M = TypeVar("M", bound=Options)
 
@@ -40,7 +40,7 @@ class _ModuleBase(Options):
 
     @property
     def options(self) -> Options:
-        """Return the options of this module's prober; {} for one that is not built."""
+        """Return the options of this module's prober; only of one that is built."""
         options = getattr(self, self.prober)
         assert isinstance(options, Options)
         return options
@@ -48,9 +48,15 @@ class _ModuleBase(Options):
     def complaints(self) -> list[tuple[str, str]]:
         """Say what in this module loads but cannot be used yet, as (key, message); empty: all of it can."""
         if self.prober in UNBUILT:
-            return [("prober", f"the {self.prober} prober is not built yet (there are: {', '.join(PROBERS)})")]
+            return [("prober", f"{self.prober} is not built yet (there are: {', '.join(PROBERS)})")]
         found = PROBERS[self.prober].complaints(self.options)
         return [(f"{self.prober}.{key}", message) for key, message in found]
+
+    def unreadable_files(self) -> list[tuple[str, str]]:
+        """Say which files that this module names cannot be read, as (key, message); reads the disk."""
+        if self.prober in UNBUILT:
+            return []
+        return [(f"{self.prober}.{key}", message) for key, message in unreadable_files(self.options)]
 
     def rooted(self, folder: Path) -> "Module":
         """Return the module with its relative paths starting from `folder`."""
@@ -67,7 +73,7 @@ class _ModuleBase(Options):
         if statuses is None and body is None:
             return self
         if self.prober != "http":
-            raise ValueError(f"status and body can be expected of http only (the module's prober is {self.prober})")
+            raise ValueError(f"status and body can be expected of http only (the prober is {self.prober})")
         http = self.options
         assert isinstance(http, HTTPOptions)
         changes: dict[str, Any] = {}
@@ -79,7 +85,9 @@ class _ModuleBase(Options):
 
 
 def _fields() -> dict[str, Any]:
-    built = {name: (prober.options, Field(default_factory=prober.options)) for name, prober in PROBERS.items()}
+    built = {
+        name: (prober.options, Field(default_factory=prober.options)) for name, prober in PROBERS.items()
+    }
     return built | {name: (dict[str, Any], Field(default_factory=dict)) for name in UNBUILT}
 
 

@@ -5,10 +5,10 @@ import time
 from types import TracebackType
 
 from core.logs import fields
-from exporter.engine import Engine, EngineClosed
+from exporter.engine import Engine, EngineClosedError
 from exporter.module import Module
 from exporter.probers import PROBERS, Attempt, ProbeLog, Reading
-from exporter.probers.paths import FileFault
+from exporter.probers.paths import FileError
 from exporter.reason import Reason
 from exporter.resolve import ResolveError, Resolver, address_hash
 from exporter.result import Phases, Result
@@ -46,7 +46,7 @@ class Probers:
         self,
         target: str,
         module: Module,
-        timeout: float,
+        timeout: float,  # noqa: ASYNC109 - libcurl keeps it, in C
         *,
         hostname: str | None = None,
         log: ProbeLog | None = None,
@@ -76,9 +76,9 @@ async def _run(prober: str, attempt: Attempt, reading: Reading) -> None:
         await PROBERS[prober].probe(attempt, reading)
     except ResolveError as error:
         reading.fail(Reason.DNS, str(error))
-    except (TargetError, FileFault) as error:
+    except (TargetError, FileError) as error:
         reading.fail(Reason.ERROR, str(error))
-    except EngineClosed:
+    except EngineClosedError:
         reading.fail(Reason.ERROR, "the exporter is stopping")
     except Exception as error:
         shown = instance(attempt.target)

@@ -1,6 +1,6 @@
 """Names to addresses, by ourselves: libcurl's own resolver loses names under load.
 
-    ResolveError        a name that leads to no usable address; the message is for people
+ResolveError        a name that leads to no usable address; the message is for people
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Targets: URLs and host:port pairs, read by libcurl's own parser so that both mean the same.
 
-    TargetError        not a target that can be probed; the message says the mend, without credentials
+TargetError        not a target that can be probed; the message says the mend, without credentials
 """
 
 import re
@@ -61,7 +61,12 @@ def parse_web_target(target: str) -> WebTarget:
     shown = f"[{host.replace('%', '%25')}]" if ":" in host else host
     at = shown if port == _DEFAULT_PORTS[scheme] else f"{shown}:{port}"
     return WebTarget(
-        f"{scheme}://{at}{path}", scheme, host, port, path, _decoded(url, pycurl.UPART_USER),
+        f"{scheme}://{at}{path}",
+        scheme,
+        host,
+        port,
+        path,
+        _decoded(url, pycurl.UPART_USER),
         _decoded(url, pycurl.UPART_PASSWORD),
     )
 

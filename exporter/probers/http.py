@@ -68,7 +68,7 @@ class Answer:
 
 
 async def probe(attempt: Attempt, reading: Reading) -> None:
-    """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileFault."""
+    """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileError."""
     plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
     hop = Hop(plan.first, plan.options.method)
     reading.http = HTTPFacts()
@@ -181,14 +181,20 @@ def _redirected(where: bytes, reading: Reading, facts: HTTPFacts) -> WebTarget |
     try:
         return parse_web_target(where.decode(errors="replace"))
     except TargetError as error:
-        reading.fail(Reason.STATUS, f"answered {facts.status_code} and a redirect that leads nowhere: {error}")
+        reading.fail(Reason.STATUS, f"answered {facts.status_code}, a redirect that leads nowhere: {error}")
         return None
 
 
 def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Answer) -> None:
     whole = answer.size <= answer.most
     verdict = judge(
-        options, facts.status_code, facts.http_version, facts.ssl, answer.headers, bytes(answer.body), whole
+        options,
+        facts.status_code,
+        facts.http_version,
+        secure=facts.ssl,
+        headers=answer.headers,
+        body=bytes(answer.body),
+        whole=whole,
     )
     if verdict is not None:
         reading.fail(verdict.reason, verdict.detail)

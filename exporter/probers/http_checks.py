@@ -19,7 +19,14 @@ class Verdict:
 
 
 def judge(
-    options: HTTPOptions, status: int, version: float, secure: bool, headers: Headers, body: bytes, whole: bool
+    options: HTTPOptions,
+    status: int,
+    version: float,
+    *,
+    secure: bool,
+    headers: Headers,
+    body: bytes,
+    whole: bool,
 ) -> Verdict | None:
     """Return what is wrong with an answer, the weightiest first; None: nothing.
 

@@ -43,7 +43,14 @@ def _one_or_many(value: object) -> object:
 StatusMatch = Annotated[
     int | str,
     BeforeValidator(_status),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, {"pattern": "^[1-5]xx$"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 100, "maximum": 599},
+                {"type": "string", "pattern": "^[1-5]xx$"},
+            ]
+        }
+    ),
 ]
 """An HTTP status, or a class of them: 200, `2xx`."""
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": ["string", "integer"]})]
@@ -109,7 +116,7 @@ class Authorization(Options):
 class HTTPOptions(Options):
     """What the http prober asks for, and what it expects."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
     valid_status_codes: tuple[StatusMatch, ...] = ()
     """Statuses that are well, such as 200 or 3xx; empty: 2xx."""

@@ -104,13 +104,20 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
     server_name = options.tls_config.server_name or alias
     names = frozenset(name.lower() for name in (first.host, alias, server_name) if name)
     return Plan(
-        first, options, host_header, server_name, names, tuple(common), tuple(private), "authorization" in given
+        first=first,
+        options=options,
+        host_header=host_header,
+        server_name=server_name,
+        names=names,
+        headers=tuple(common),
+        credentials=tuple(private),
+        sends_own_authorization="authorization" in given,
     )
 
 
 def configure_request(curl: Any, plan: Plan, hop: Hop) -> None:
-    """Set method, headers, credentials and body of `hop` on `curl`. Raises FileFault."""
-    options, home = plan.options, plan.is_home(hop.web)
+    """Set method, headers, credentials and body of `hop` on `curl`. Raises FileError."""
+    options = plan.options
     setopt = curl.setopt
     setopt(pycurl.USERAGENT, USER_AGENT)
     setopt(pycurl.OPT_FILETIME, 1)
@@ -118,15 +125,7 @@ def configure_request(curl: Any, plan: Plan, hop: Hop) -> None:
         setopt(pycurl.COOKIEFILE, "")
     if hop.method != "GET" or options.body or options.body_file:
         _configure_method(curl, options, hop)
-    headers = list(plan.headers)
-    if home and (plan.host_header or plan.server_name):
-        headers.append(f"Host: {plan.host_header or _authority(hop.web)}")
-    if plan.may_have_credentials(hop.web):
-        headers += plan.credentials
-        if not plan.sends_own_authorization:
-            headers += authorization_of(hop.web if hop.web.username is not None else plan.first, options)
-    elif hop.web.username is not None:
-        headers += [_basic(hop.web.username, hop.web.password or "")]
+    headers = _headers(plan, hop.web)
     if headers:
         setopt(pycurl.HTTPHEADER, [line.encode() for line in headers])
     encoding = _ENCODINGS[options.compression]
@@ -163,6 +162,17 @@ def url_of(plan: Plan, web: WebTarget) -> str:
         return web.url
     name = f"[{plan.server_name}]" if ":" in plan.server_name else plan.server_name
     return f"https://{name}:{web.port}{web.path}"
+
+
+def _headers(plan: Plan, web: WebTarget) -> list[str]:
+    headers = list(plan.headers)
+    if (plan.host_header or plan.server_name) and plan.is_home(web):
+        headers.append(f"Host: {plan.host_header or _authority(web)}")
+    if plan.may_have_credentials(web):
+        headers += plan.credentials
+        if not plan.sends_own_authorization:
+            headers += authorization_of(plan.first, plan.options)
+    return headers
 
 
 def _configure_method(curl: Any, options: HTTPOptions, hop: Hop) -> None:

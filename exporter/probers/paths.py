@@ -10,7 +10,7 @@ from core.sites import Options
 M = TypeVar("M", bound=Options)
 
 
-class FileFault(Exception):
+class FileError(Exception):
     """A file that an option names cannot be read; the message says which and why."""
 
 
@@ -51,18 +51,18 @@ def unreadable_files(options: Options) -> list[tuple[str, str]]:
 
 
 def secret_of(value: Secret | None, file: Path | None) -> str:
-    """Return the secret given by value or by file; empty where there is neither. Raises FileFault."""
+    """Return the secret given by value or by file; empty where there is neither. Raises FileError."""
     if file is None:
         return value.reveal() if value else ""
     try:
         return read_secret_file(file).reveal()
     except ConfigError as error:
-        raise FileFault(str(error)) from error
+        raise FileError(str(error)) from error
 
 
 def bytes_of(file: Path) -> bytes:
-    """Return what stands in `file`. Raises FileFault."""
+    """Return what stands in `file`. Raises FileError."""
     try:
         return file.read_bytes()
     except OSError as error:
-        raise FileFault(f"cannot read {file}: {error.strerror}") from error
+        raise FileError(f"cannot read {file}: {error.strerror}") from error

@@ -1,7 +1,7 @@
 """What a prober is: a name, its options, and one coroutine."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core.sites import Options
@@ -63,6 +63,10 @@ class Reading:
             self.reason, self.detail = reason, detail
 
 
+def _none(_options: object) -> list[tuple[str, str]]:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Prober:
     """One protocol: the key of its options in a module, their model, and how to probe."""
@@ -71,5 +75,5 @@ class Prober:
     options: type[Options]
     probe: Callable[[Attempt, Reading], Awaitable[None]]
     """Fills the reading in. May raise TargetError and ResolveError; nothing else for a site's failure."""
-    complaints: Callable[[Any], list[tuple[str, str]]] = field(default=lambda options: [])
+    complaints: Callable[[Any], list[tuple[str, str]]] = _none
     """Says what of these options cannot be used yet: (key, message)."""

@@ -1,0 +1,111 @@
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from exporter.resolve import Address, ResolveError, Resolver, address_hash, literal
+from tests.exporter.loopback import run
+
+_TYPES = {1: socket.AF_INET, 28: socket.AF_INET6}
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Answers for `zone`: name -> {query type: address}; silent where the zone is None."""
+
+    def __init__(self, zone: dict[str, dict[int, str]] | None) -> None:
+        self.zone = zone
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self.zone is None:
+            return
+        labels, at = [], 12
+        while data[at]:
+            labels.append(data[at + 1 : at + 1 + data[at]].decode().lower())
+            at += 1 + data[at]
+        kind = struct.unpack("!H", data[at + 1 : at + 3])[0]
+        records = self.zone.get(".".join(labels))
+        answer = b""
+        if records and kind in records:
+            address = socket.inet_pton(_TYPES[kind], records[kind])
+            answer = b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 0, len(address)) + address
+        flags = 0x8180 if records is not None else 0x8183
+        head = data[:2] + struct.pack("!HHHHH", flags, 1, bool(answer), 0, 0)
+        self.transport.sendto(head + data[12 : at + 5] + answer, addr)
+
+
+@asynccontextmanager
+async def resolving(zone: dict[str, dict[int, str]] | None) -> AsyncIterator[Resolver]:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: NameServer(zone), local_addr=("127.0.0.1", 0))
+    resolver = Resolver([f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"])
+    try:
+        yield resolver
+    finally:
+        await resolver.close()
+        transport.close()
+
+
+ZONE = {
+    "both.example": {1: "192.0.2.1", 28: "2001:db8::1"},
+    "old.example": {1: "192.0.2.2"},
+    "empty.example": {},
+}
+
+
+def look_up(name: str, prefer: int, fallback: bool = True) -> list[Address]:
+    async def test() -> list[Address]:
+        async with resolving(ZONE) as resolver:
+            return await resolver.lookup(name, prefer, fallback, 3)
+
+    return run(test())
+
+
+def test_the_preferred_protocol_comes_first():
+    old, new = Address("192.0.2.1", 4), Address("2001:db8::1", 6)
+    assert look_up("both.example", 6) == [new, old]
+    assert look_up("both.example", 4) == [old, new]
+    assert look_up("both.example", 4, fallback=False) == [old]
+
+
+def test_the_other_protocol_is_used_only_with_fallback():
+    assert look_up("old.example", 6) == [Address("192.0.2.2", 4)]
+    with pytest.raises(ResolveError, match=r"old\.example"):
+        look_up("old.example", 6, fallback=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("no.example", "does not exist"), ("empty.example", "no address")]
+)
+def test_what_is_wrong_with_a_name_is_told(name: str, words: str):
+    with pytest.raises(ResolveError, match=words):
+        look_up(name, 4)
+
+
+def test_a_silent_name_server_takes_no_longer_than_allowed():
+    async def test() -> float:
+        async with resolving(None) as resolver:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(ResolveError, match="in time"):
+                await resolver.lookup("both.example", 4, True, 0.2)
+            return asyncio.get_running_loop().time() - began
+
+    assert run(test()) < 1
+
+
+def test_addresses_are_known_as_such():
+    assert literal("127.0.0.1") == Address("127.0.0.1", 4)
+    assert literal("fe80::1%eth0") == Address("fe80::1%eth0", 6)
+    assert literal("shop.example") is None
+    assert literal("127.1") is None
+
+
+def test_the_hash_is_blackbox_exporters():
+    assert address_hash("127.0.0.1") == 3668918509
+    assert address_hash("::1") == 1751717746
