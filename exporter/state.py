@@ -35,7 +35,7 @@ class SiteState:
     """The history of one site since the exporter started."""
 
     site: WatchedSite
-    added: float = field(default_factory=time.monotonic)
+    added: float = field(default_factory=lambda: time.monotonic())
     """When it came into the file, on the monotonic clock."""
     last: Result | None = None
     probed: Moment | None = None
