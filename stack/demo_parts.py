@@ -1,6 +1,7 @@
 """The demo's parts as services: the server that can be broken, the fake Linode API, the mailbox."""
 
 import json
+import os
 import shutil
 import sys
 import urllib.request
@@ -12,7 +13,7 @@ from typing import Any
 
 from core.faults import ConfigError
 from core.secrets import read_secret_file
-from demo.configuration import DemoPlaces, sites_yml
+from demo.configuration import LINODE, DemoPlaces, sites_yml
 from stack.home import Home
 from stack.loopback import answers, listens
 from stack.ports import Port
@@ -21,7 +22,6 @@ from stack.settings import kept_token
 from stack.supervise import Service
 
 PROGRAMS = ("sshd", "ssh-keygen")
-LINODE = 72511363
 _STATE = ("prometheus", "alertmanager", "rendered", "mailbox")
 # What a user's .env says of the real world has no place in the demo.
 _REAL = ("SMTP_", "LINODE_", "WEBHOOK_TOKEN", "API_TOKEN", "PUBLIC_URL")
@@ -92,9 +92,9 @@ def control_token(home: Home) -> Path:
     return home.data / "machine" / "control.token"
 
 
-def demo_parts(home: Home, ports: DemoPorts, environ: Mapping[str, str]) -> tuple[Service, ...]:
+def demo_parts(home: Home, ports: DemoPorts) -> tuple[Service, ...]:
     """Return the demo's services in the order of their start."""
-    part = partial(_part, home, environ)
+    part = partial(_part, home)
     kept_token(_linode_token(home))
     return (
         part(
@@ -148,7 +148,6 @@ def write_sites(home: Home, ports: DemoPorts) -> None:
 
 def _part(
     home: Home,
-    environ: Mapping[str, str],
     name: str,
     words: tuple[str, ...],
     healthy: Callable[[], bool],
@@ -157,7 +156,7 @@ def _part(
     return Service(
         name=name,
         argv=(sys.executable, "-m", "demo", name, *words),
-        env=python_environment(without_secrets(environ)),
+        env=python_environment(without_secrets(os.environ)),
         cwd=home.root,
         log=home.log(name),
         healthy=healthy,

@@ -1,5 +1,6 @@
 """The services of a stack as data: what is started, with which words, and how one sees it healthy."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,9 +16,14 @@ from stack.supervise import Service
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 RETENTION = "35d"  # so that an uptime over 30 days is true
-_FOR_THE_REMEDIATOR = ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN")
-_SECRETS = (*_FOR_THE_REMEDIATOR, "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD")
-_LINODE_API = "https://api.linode.com/v4"
+_TOKENS = ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN")
+_SECRETS = (*_TOKENS, "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD")
+# What it takes of .env. The others take nothing of it: a changed password must not start them again.
+_FOR_THE_REMEDIATOR = (
+    *(word for name in _TOKENS for word in (name, f"{name}_FILE")),
+    "PUBLIC_URL",
+    "SITEMEDIC_OWN_CONTAINERS",
+)
 
 
 def ports(settings: Settings) -> tuple[Port, ...]:
@@ -36,10 +42,10 @@ def ports(settings: Settings) -> tuple[Port, ...]:
 def services(home: Home, settings: Settings, environ: Mapping[str, str]) -> tuple[Service, ...]:
     """Return the services in the order of their start."""
     return (
-        _exporter(home, settings, environ),
+        _exporter(home, settings),
         _remediator(home, settings, environ),
-        _alertmanager(home, settings, environ),
-        _prometheus(home, settings, environ),
+        _alertmanager(home, settings),
+        _prometheus(home, settings),
     )
 
 
@@ -54,7 +60,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in hidden}
 
 
-def _exporter(home: Home, settings: Settings, environ: Mapping[str, str]) -> Service:
+def _exporter(home: Home, settings: Settings) -> Service:
     address = settings.exporter
     return Service(
         name="exporter",
@@ -63,7 +69,7 @@ def _exporter(home: Home, settings: Settings, environ: Mapping[str, str]) -> Ser
             f"--config.file={home.sites_file}",
             f"--web.listen-address={address.address}",
         ),
-        env=python_environment(without_secrets(environ)),
+        env=python_environment(without_secrets(os.environ)),
         cwd=home.root,
         log=home.log("exporter"),
         healthy=_ready(address.url),
@@ -82,7 +88,7 @@ def _remediator(home: Home, settings: Settings, environ: Mapping[str, str]) -> S
             f"--storage.url=sqlite:///{home.data / 'remediator.db'}",
             f"--exporter.url={settings.exporter.url}",
             f"--alertmanager.url={settings.alertmanager.url}",
-            f"--linode.api-url={environ.get('LINODE_API_URL') or _LINODE_API}",
+            *([f"--linode.api-url={linode}"] if (linode := environ.get("LINODE_API_URL")) else ()),
         ),
         env=python_environment(_remediator_environment(home, environ)),
         cwd=home.root,
@@ -94,17 +100,16 @@ def _remediator(home: Home, settings: Settings, environ: Mapping[str, str]) -> S
 
 
 def _remediator_environment(home: Home, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the tokens that it does not set named by their files."""
-    given = dict(without_secrets(environ))
-    for name in _FOR_THE_REMEDIATOR:
-        given |= {word: environ[word] for word in (name, f"{name}_FILE") if environ.get(word)}
+    """Return its environment, with the tokens that are not set named by their files."""
+    given = without_secrets(os.environ)
+    given |= {name: environ[name] for name in _FOR_THE_REMEDIATOR if environ.get(name)}
     for name in ("WEBHOOK_TOKEN", "API_TOKEN"):
         if name not in given and f"{name}_FILE" not in given:
             given[f"{name}_FILE"] = str(home.data / "secrets" / name.lower())
     return given
 
 
-def _alertmanager(home: Home, settings: Settings, environ: Mapping[str, str]) -> Service:
+def _alertmanager(home: Home, settings: Settings) -> Service:
     address = settings.alertmanager
     return Service(
         name="alertmanager",
@@ -116,7 +121,7 @@ def _alertmanager(home: Home, settings: Settings, environ: Mapping[str, str]) ->
             f"--web.external-url={address.url}",
             "--cluster.listen-address=",  # one instance: nothing to gossip with
         ),
-        env=without_secrets(environ),
+        env=without_secrets(os.environ),
         cwd=home.root,
         log=home.log("alertmanager"),
         healthy=_ready(address.url),
@@ -124,7 +129,7 @@ def _alertmanager(home: Home, settings: Settings, environ: Mapping[str, str]) ->
     )
 
 
-def _prometheus(home: Home, settings: Settings, environ: Mapping[str, str]) -> Service:
+def _prometheus(home: Home, settings: Settings) -> Service:
     address = settings.prometheus
     return Service(
         name="prometheus",
@@ -136,7 +141,7 @@ def _prometheus(home: Home, settings: Settings, environ: Mapping[str, str]) -> S
             f"--web.listen-address={address.address}",
             f"--web.external-url={address.url}",
         ),
-        env=without_secrets(environ),
+        env=without_secrets(os.environ),
         cwd=home.root,
         log=home.log("prometheus"),
         healthy=_ready(address.url),

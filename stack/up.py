@@ -110,7 +110,7 @@ def _start(stack: Stack, supervisor: Supervisor, stopping: Event) -> Reloader | 
     """Start every service, each once the one before it is healthy; None when told to stop meanwhile."""
     home = stack.home
     if stack.demo is not None:
-        parts = demo_parts.demo_parts(home, stack.demo, load_environment(home.root))
+        parts = demo_parts.demo_parts(home, stack.demo)
         _start_each(stack, supervisor, parts, stopping)
         if stopping.is_set():
             return None
@@ -153,7 +153,7 @@ def _tell(
         pids=supervisor.pids(),
         control_token_file=str(demo_parts.control_token(stack.home)) if stack.demo else None,
     )
-    stack.say(_targets(settings.prometheus.url, stopping))
+    stack.say(_targets(settings.prometheus.url, supervisor, stopping))
     _tell_mail(stack, configuration)
     write_running(stack.home, running)
     if not stopping.is_set():
@@ -171,7 +171,7 @@ def _tell_mail(stack: Stack, configuration: Configuration) -> None:
         stack.say(f"Mail: {smtp.server.address} takes it")
 
 
-def _targets(prometheus: str, stopping: Event, patience: float = 40.0) -> str:
+def _targets(prometheus: str, supervisor: Supervisor, stopping: Event, patience: float = 40.0) -> str:
     """Wait until Prometheus has reached each of its targets, and return the word on it."""
     deadline = time.monotonic() + patience
     while True:
@@ -182,6 +182,7 @@ def _targets(prometheus: str, stopping: Event, patience: float = 40.0) -> str:
         if stopping.is_set() or time.monotonic() > deadline:
             told = "; ".join(f"{name}: {states[name]}" for name in down)
             return f"Prometheus does not reach all of its targets: {told or 'it does not answer'}"
+        supervisor.tend()
         stopping.wait(0.2)
 
 
