@@ -65,7 +65,11 @@ def _pattern(value: str) -> str:
 Target = Annotated[str, AfterValidator(_target)]
 URL = Annotated[str, AfterValidator(_url), Field(min_length=1)]
 TargetPattern = Annotated[str, AfterValidator(_pattern)]
-Statuses = Annotated[tuple[StatusMatch, ...], BeforeValidator(_listed), Field(min_length=1)]
+Statuses = Annotated[
+    tuple[StatusMatch, ...],
+    Field(min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=StatusMatch | tuple[StatusMatch, ...]),
+]
 
 
 class _Described(Options):

@@ -187,7 +187,9 @@ class HTTPOptions(Options):
     enable_http3: bool = False
     """Use HTTP/3 alone for https URLs."""
 
-    _as_list = field_validator("valid_status_codes", mode="before")(_one_or_many)
+    _as_list = field_validator(
+        "valid_status_codes", mode="before", json_schema_input_type=StatusMatch | tuple[StatusMatch, ...]
+    )(_one_or_many)
 
     @field_validator("method")
     @classmethod
