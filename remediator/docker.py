@@ -56,8 +56,8 @@ def find_argv(project: str, service: str) -> list[str]:
 
 
 def logs_argv(name: str, lines: int = 20) -> list[str]:
-    """Ask for a container's last log lines."""
-    return ["docker", "logs", "--tail", str(lines), _safe(name)]
+    """Ask for a container's last log lines, with the times that put its two streams in order."""
+    return ["docker", "logs", "--timestamps", "--tail", str(lines), _safe(name)]
 
 
 def restart_argv(name: str, stop_timeout: float) -> list[str]:
@@ -89,12 +89,13 @@ def find(connector: Connector, target: Target) -> ContainerState:
 
 
 def log_tail(connector: Connector, name: str, lines: int = 20) -> tuple[str, ...]:
-    """Return the last log lines, stdout's before stderr's, without control characters, each cut short."""
+    """Return the last log lines of both streams in order, without control characters, each cut short."""
     result = connector.run(logs_argv(name, lines), LOOK_SECONDS)
     if result.exit_status != 0:
         raise failure(result, "docker logs")
-    kept = [line for text in (result.stdout, result.stderr) for line in text.splitlines()[-lines:]]
-    return tuple(_printable(line)[:_MOST_LINE] for line in kept[-lines:])
+    both = [line for text in (result.stdout, result.stderr) for line in text.splitlines()]
+    in_order = sorted(both, key=lambda line: line.partition(" ")[0])
+    return tuple(_printable(line)[:_MOST_LINE] for line in in_order[-lines:])
 
 
 def failure(result: CommandResult, command: str, server: str = "") -> ActionError:
