@@ -149,7 +149,9 @@ class Supervisor:
             run.process.terminate()
             deadline = time.monotonic() + run.service.stops_within
             while run.process.poll() is None:
-                if self._killed or time.monotonic() > deadline:
+                if self._killed:
+                    break
+                if time.monotonic() > deadline:
                     self._say(f"{run.service.name} did not stop in time: killed")
                     break
                 time.sleep(0.02)

@@ -16,7 +16,7 @@ from stack.home import Home, Running, only_one, write_running
 from stack.loopback import get_json
 from stack.processes import guarded, unblock_signals
 from stack.reload import Configuration, Reloader, read, write
-from stack.settings import load_settings
+from stack.settings import Settings, load_settings
 from stack.supervise import Say, Service, Supervisor
 
 _CONFIGURATION_EVERY = 2.0  # seconds
@@ -30,6 +30,7 @@ class Stack:
     home: Home
     say: Say
     demo: DemoPorts | None
+    begun: float  # unix seconds
 
     def adapt(self, environ: Mapping[str, str]) -> Mapping[str, str]:
         """Return the environment that this stack runs in."""
@@ -42,7 +43,7 @@ def up(home: Home, say: Say, yes: bool = False) -> int:
     Raises ConfigError or StackError before anything is started.
     """
     environ = load_environment(home.root)
-    stack = Stack(home, say, DemoPorts.of(environ) if home.demo else None)
+    stack = Stack(home, say, DemoPorts.of(environ) if home.demo else None, time.time())
     with only_one(home):
         _announce(stack)
         if stack.demo is not None:
@@ -83,7 +84,7 @@ def _run(stack: Stack, owner: int) -> int:
         reloader = _start(stack, supervisor, stopping)
         if reloader is not None:
             _tell(stack, supervisor, reloader.configuration, owner, stopping)
-            _tend(stack, supervisor, reloader, stopping)
+            _tend(stack, supervisor, reloader, owner, stopping)
     except (StackError, OSError) as error:
         stack.say(f"sitemedic: {error}")
         failed = True
@@ -140,25 +141,28 @@ def _start_each(stack: Stack, supervisor: Supervisor, wanted: tuple[Service, ...
 def _tell(
     stack: Stack, supervisor: Supervisor, configuration: Configuration, owner: int, stopping: Event
 ) -> None:
-    """Write run.json, and tell that Prometheus reaches everything and mail can be sent."""
+    """Tell that Prometheus reaches everything and that mail can be sent; write run.json."""
     settings = configuration.settings
-    seen = {
-        name: getattr(settings, name).url for name in ("exporter", "remediator", "alertmanager", "prometheus")
-    }
-    running = Running(
-        demo=stack.demo is not None,
-        pid=owner,
-        started=time.time(),
-        urls=seen | (demo_parts.urls(stack.demo) if stack.demo else {}),
-        pids=supervisor.pids(),
-        control_token_file=str(demo_parts.control_token(stack.home)) if stack.demo else None,
-    )
     stack.say(_targets(settings.prometheus.url, supervisor, stopping))
     _tell_mail(stack, configuration)
-    write_running(stack.home, running)
+    _write_running(stack, supervisor, settings, owner)
     if not stopping.is_set():
         head = "DEMO: ready. Break the site: ./sitemedic demo bad-response" if stack.demo else "Ready"
         stack.say(f"{head}. Ctrl-C stops everything.")
+
+
+def _write_running(stack: Stack, supervisor: Supervisor, settings: Settings, owner: int) -> None:
+    endpoints = ("exporter", "remediator", "alertmanager", "prometheus")
+    running = Running(
+        demo=stack.demo is not None,
+        pid=owner,
+        started=stack.begun,
+        urls={name: getattr(settings, name).url for name in endpoints}
+        | (demo_parts.urls(stack.demo) if stack.demo else {}),
+        pids=supervisor.pids(),
+        control_token_file=str(demo_parts.control_token(stack.home)) if stack.demo else None,
+    )
+    write_running(stack.home, running)
 
 
 def _tell_mail(stack: Stack, configuration: Configuration) -> None:
@@ -198,14 +202,18 @@ def _target_states(prometheus: str) -> dict[str, str]:
     }
 
 
-def _tend(stack: Stack, supervisor: Supervisor, reloader: Reloader, stopping: Event) -> None:
+def _tend(stack: Stack, supervisor: Supervisor, reloader: Reloader, owner: int, stopping: Event) -> None:
     """Keep everything running and follow the configuration until told to stop."""
     alertmanager = reloader.configuration.settings.alertmanager.url
     mail = MailWatch(alertmanager, stack.home.log("alertmanager"), stack.say)
     look_for_mail = _every(_MAIL_EVERY, mail.look)
     look_for_changes = _every(_CONFIGURATION_EVERY, lambda: _follow(stack, reloader, mail))
+    pids = supervisor.pids()
     while not stopping.wait(0.2):
         supervisor.tend()
+        if supervisor.pids() != pids:
+            pids = supervisor.pids()
+            _write_running(stack, supervisor, reloader.configuration.settings, owner)
         look_for_changes()
         look_for_mail()
 
