@@ -3,7 +3,9 @@
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -99,17 +101,28 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
 
 
 def kept_token(path: Path) -> Secret:
-    """Return the token in `path`, made there (mode 0600) the first time. Raises ConfigError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read_secret_file(path)
-    except OSError as error:
-        raise ConfigError.single(str(path), "", f"cannot keep a token here: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+    """Return the token in `path`, made there (mode 0600) the first time. Raises ConfigError.
+
+    Whoever comes second, even at the same time, gets the token of the first.
+    """
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_token(path)
+        except OSError as error:
+            raise ConfigError.single(str(path), "", f"cannot keep a token here: {error.strerror}") from error
     return read_secret_file(path)
+
+
+def _make_token(path: Path) -> None:
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        with suppress(FileExistsError):
+            path.hardlink_to(unfinished)
+    finally:
+        Path(unfinished).unlink()
 
 
 @dataclass

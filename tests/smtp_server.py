@@ -53,8 +53,18 @@ class Mailbox:
 
 
 class _Handler:
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Mailbox, *, login_required: bool) -> None:
         self._mailbox = mailbox
+        self._login_required = login_required
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if self._login_required and not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -76,12 +86,13 @@ def smtp_server(login: tuple[str, str] | None = None, port: int | None = None) -
         return AuthResult(success=False, handled=False)
 
     controller = Controller(
-        _Handler(mailbox),
+        _Handler(mailbox, login_required=login is not None),
         hostname=mailbox.host,
         port=mailbox.port,
         authenticator=authenticate if login else None,
-        auth_required=login is not None,
         auth_require_tls=False,
+        # Its LOGIN asks for "User Name", which Alertmanager does not know for a question.
+        auth_exclude_mechanism=["LOGIN"],
     )
     controller.start()
     try:

@@ -1,0 +1,139 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from core.faults import ConfigError
+from stack.settings import Settings, load_settings
+
+SMTP = {"SMTP_HOST": "smtp.example.com", "SMTP_FROM": "medic@example.com"}
+
+
+def faults(tmp_path: Path, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environ, tmp_path)
+    return str(caught.value).splitlines()
+
+
+def smtp(tmp_path: Path, **environ: str) -> Settings:
+    return load_settings({**SMTP, **environ}, tmp_path)
+
+
+def test_nothing_set_gives_loopback_default_ports_no_mail_and_no_links(tmp_path: Path) -> None:
+    settings = load_settings({}, tmp_path)
+    assert settings.exporter.address == "127.0.0.1:9115"
+    assert settings.remediator.url == "http://127.0.0.1:9096"
+    assert (settings.smtp, settings.public_url) == (None, None)
+
+
+def test_ports_can_be_changed_on_one_machine(tmp_path: Path) -> None:
+    assert load_settings({"EXPORTER_PORT": "19115"}, tmp_path).exporter.port == 19115
+
+
+def test_in_compose_services_are_reached_by_name_on_their_own_port(tmp_path: Path) -> None:
+    settings = load_settings({"EXPORTER_PORT": "19115"}, tmp_path, "compose")
+    assert settings.exporter.address == "exporter:9115"
+
+
+def test_tokens_are_made_once_kept_and_readable_to_the_owner_only(tmp_path: Path) -> None:
+    first, second = load_settings({}, tmp_path), load_settings({}, tmp_path)
+    assert first.webhook_token == second.webhook_token != first.api_token
+    assert len(first.webhook_token.reveal()) >= 40
+    for name in ("webhook_token", "api_token"):
+        assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
+
+
+def test_a_token_that_is_set_is_used_and_nothing_is_made(tmp_path: Path) -> None:
+    settings = load_settings({"WEBHOOK_TOKEN": "a", "API_TOKEN": "b"}, tmp_path)
+    assert settings.webhook_token.reveal() == "a"
+    assert not (tmp_path / "secrets").exists()
+
+
+def test_a_folder_that_cannot_keep_tokens_is_told(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("not a folder")
+    assert "cannot keep a token here" in faults(tmp_path)[0]
+
+
+def test_settings_never_show_a_secret(tmp_path: Path) -> None:
+    shown = repr(smtp(tmp_path, SMTP_USERNAME="me", SMTP_PASSWORD="hush", API_TOKEN="quiet"))
+    assert "hush" not in shown
+    assert "quiet" not in shown
+
+
+def test_mail_defaults_to_starttls_on_587(tmp_path: Path) -> None:
+    found = smtp(tmp_path).smtp
+    assert found is not None
+    assert (found.server.address, found.tls, found.username) == ("smtp.example.com:587", "starttls", None)
+
+
+def test_port_465_alone_means_implicit_tls_and_the_other_way_round(tmp_path: Path) -> None:
+    by_port, by_name = smtp(tmp_path, SMTP_PORT="465").smtp, smtp(tmp_path, SMTP_TLS="implicit").smtp
+    assert by_port == by_name
+    assert by_port is not None
+    assert (by_port.server.port, by_port.tls) == (465, "implicit")
+
+
+def test_the_sender_is_the_user_name_where_that_is_an_address(tmp_path: Path) -> None:
+    found = load_settings(
+        {"SMTP_HOST": "h", "SMTP_USERNAME": "me@example.com", "SMTP_PASSWORD": "p"}, tmp_path
+    ).smtp
+    assert found is not None
+    assert found.sender == "me@example.com"
+
+
+def test_a_password_comes_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("from a file\n")
+    found = smtp(tmp_path, SMTP_USERNAME="me", SMTP_PASSWORD_FILE=str(tmp_path / "password")).smtp
+    assert found is not None
+    assert found.password is not None
+    assert found.password.reveal() == "from a file"
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        EXPORTER_PORT="http",
+        GRAFANA_PORT="70000",
+        SMTP_HOST="smtp.example.com:25",
+        SMTP_TLS="ssl",
+        PUBLIC_URL="status.example.com",
+    )
+    assert found == [
+        ".env: EXPORTER_PORT: must be a port from 1 to 65535 (got 'http')",
+        ".env: GRAFANA_PORT: must be a port from 1 to 65535 (got '70000')",
+        ".env: SMTP_HOST: must be a host name; the port goes into SMTP_PORT (got 'smtp.example.com:25')",
+        ".env: SMTP_TLS: must be starttls, implicit or none (got 'ssl')",
+        ".env: SMTP_FROM: set it to the address that mails come from, such as medic@example.com",
+        ".env: PUBLIC_URL: must be an address such as https://status.example.com (got 'status.example.com')",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"SMTP_USERNAME": "me"}, "SMTP_PASSWORD: SMTP_USERNAME and SMTP_PASSWORD (or SMTP_PASSWORD_FILE)"),
+        ({"SMTP_PASSWORD": "x"}, "SMTP_USERNAME: SMTP_USERNAME and SMTP_PASSWORD (or SMTP_PASSWORD_FILE)"),
+        (
+            {"SMTP_TLS": "implicit", "SMTP_PORT": "587"},
+            "SMTP_PORT: port 465 and SMTP_TLS=implicit go together",
+        ),
+        (
+            {"SMTP_TLS": "none", "SMTP_USERNAME": "me", "SMTP_PASSWORD": "x"},
+            "SMTP_TLS: none would send the password in the open",
+        ),
+        ({"SMTP_FROM": "two@x.example, one@x.example"}, "SMTP_FROM: must be one address"),
+        ({"PUBLIC_URL": "https://me:pw@x.example"}, "PUBLIC_URL: must not hold a password"),
+        ({"PUBLIC_URL": 'https://x.example/{{"'}, "PUBLIC_URL: must be without quotes, braces and spaces"),
+    ],
+)
+def test_a_fault_in_the_mail_settings_says_the_mend(
+    tmp_path: Path, environ: dict[str, str], message: str
+) -> None:
+    assert any(message in fault for fault in faults(tmp_path, **{**SMTP, **environ}))
+
+
+def test_mail_settings_without_a_server_are_told(tmp_path: Path) -> None:
+    assert faults(tmp_path, SMTP_USERNAME="me", SMTP_FROM="me@example.com") == [
+        ".env: SMTP_USERNAME: set SMTP_HOST too, or no mail can be sent",
+        ".env: SMTP_FROM: set SMTP_HOST too, or no mail can be sent",
+    ]
