@@ -25,6 +25,9 @@ BUSY_SECONDS = 15.0
 _SMALLEST_PAGE = 25
 _LARGEST_PAGE = 500
 
+_NONSENSE = (ValueError, RuntimeError, AttributeError, TypeError, KeyError)
+"""What linode_api4 lets through when an answer is not of the shape that it expects."""
+
 T = TypeVar("T")
 
 
@@ -84,8 +87,8 @@ class LinodeAPI:
             if _never_connected(error):
                 raise _no_answer(error) from error
             raise _outcome_unknown(linode_id, "did not answer to the end") from error
-        except ValueError:
-            return  # a 2xx that is no JSON: accepted
+        except _NONSENSE as error:
+            raise _outcome_unknown(linode_id, "answered something that is not its own") from error
 
     def username(self) -> str | None:
         """Return the name of the token's user, None where the token may not ask (needs account access)."""
@@ -113,7 +116,7 @@ class LinodeAPI:
             raise _refusal(error, linode_id) from error
         except (requests.RequestException, OSError) as error:
             raise _no_answer(error) from error
-        except (ValueError, RuntimeError) as error:
+        except _NONSENSE as error:
             raise _nonsense() from error
 
 
