@@ -225,7 +225,7 @@ def test_a_wrong_password_is_counted_and_said_in_the_log_without_showing_it(tmp_
         delivery.down("plain")
         until(
             lambda: delivery.alertmanager.metric(
-                "alertmanager_notifications_failed_total", integration="email"
+                "alertmanager_notification_requests_failed_total", integration="email"
             ),
             30,
             "the failure to be counted",
