@@ -93,8 +93,8 @@ class Engine:
         if self._closed or len(self._idle) >= KEPT_HANDLES:
             curl.close()
             return
-        curl.reset()
         curl.setopt(pycurl.COOKIELIST, "ALL")  # reset keeps them
+        curl.reset()
         self._idle.append(curl)
 
     async def perform(self, curl: Any) -> Ending:

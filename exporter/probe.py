@@ -16,6 +16,8 @@ from exporter.target import TargetError, instance
 
 logger = logging.getLogger(__name__)
 
+_MODULES_KEPT = 1000
+
 
 class Probers:
     """Every prober, over one engine and one resolver, on the running loop."""
@@ -23,6 +25,7 @@ class Probers:
     def __init__(self, engine: Engine, resolver: Resolver) -> None:
         self.engine = engine
         self.resolver = resolver
+        self._refusals: dict[int, tuple[Module, str]] = {}
 
     @classmethod
     def start(cls) -> "Probers":
@@ -58,16 +61,27 @@ class Probers:
         """
         began, started = time.time(), time.monotonic()
         reading = Reading()
-        refusal = module.complaints()
+        refusal = self._refusal(module)
         if refusal:
-            key, message = refusal[0]
-            reading.fail(Reason.ERROR, f"the module's {key}: {message}")
+            reading.fail(Reason.ERROR, refusal)
         else:
             attempt = Attempt(
                 target, module.options, started + timeout, hostname, log, self.engine, self.resolver
             )
             await _run(module.prober, attempt, reading)
         return _result(module.prober, reading, began, time.monotonic() - started)
+
+    def _refusal(self, module: Module) -> str:
+        """Return why the module cannot be used, empty where it can; looked up once per module."""
+        known = self._refusals.get(id(module))
+        if known is None:
+            complaints = module.complaints()
+            refusal = f"the module's {complaints[0][0]}: {complaints[0][1]}" if complaints else ""
+            if len(self._refusals) >= _MODULES_KEPT:
+                self._refusals.clear()
+            # The module is held too, so that its id is not another's.
+            known = self._refusals[id(module)] = (module, refusal)
+        return known[1]
 
 
 async def _run(prober: str, attempt: Attempt, reading: Reading) -> None:

@@ -1,12 +1,14 @@
-"""What one probe found: plain facts, ready for metrics, JSON and the log."""
+"""What one probe found: plain facts, ready for metrics, JSON and the log.
 
-from dataclasses import dataclass
+Named tuples and not frozen dataclasses: one of each is made per probe, and these take a tenth of the time.
+"""
+
+from typing import NamedTuple
 
 from exporter.reason import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(NamedTuple):
     """Seconds spent in each phase, summed over redirects; 0 where a phase was not reached."""
 
     resolve: float = 0.0
@@ -16,8 +18,7 @@ class Phases:
     transfer: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class TLSFacts:
+class TLSFacts(NamedTuple):
     """What the last TLS handshake showed, also when its certificate was not accepted."""
 
     version: str | None
@@ -28,8 +29,7 @@ class TLSFacts:
     """Earliest notAfter of the certificates that were sent, unix seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class HTTPFacts:
+class HTTPFacts(NamedTuple):
     """What only an HTTP probe knows; of the last answer when redirects were followed."""
 
     status_code: int = 0
@@ -45,15 +45,13 @@ class HTTPFacts:
     failed_due_to_regex: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TCPFacts:
+class TCPFacts(NamedTuple):
     """What only a TCP probe knows."""
 
     failed_due_to_regex: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One probe's outcome."""
 
     success: bool

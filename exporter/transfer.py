@@ -44,21 +44,29 @@ _CUT_HANDSHAKE = re.compile(
 _NO_ROUTE_HERE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
 
-def configure(curl: Any, url: str, address: Address | None, port: int, seconds: float) -> None:
-    """Set what every probe's transfer has: a fresh connection to `address`, `seconds` at most.
+Settings = tuple[tuple[int, Any], ...]
+"""What a handle is to be set to: libcurl's options and their values."""
 
-    `address` is None where the URL's host is the address itself, or a proxy resolves it.
-    """
+ALWAYS: Settings = (
+    (pycurl.NOSIGNAL, 1),
+    (pycurl.FRESH_CONNECT, 1),
+    (pycurl.FORBID_REUSE, 1),
+    (pycurl.PROXY, ""),  # also shuts the environment's proxies out
+)
+"""What every probe's transfer has: a connection of its own."""
+
+
+def configure(curl: Any, settings: Settings, seconds: float) -> None:
+    """Set `curl`, and let it take `seconds` at most."""
     setopt = curl.setopt
-    setopt(pycurl.URL, url)
-    setopt(pycurl.NOSIGNAL, 1)
-    setopt(pycurl.FRESH_CONNECT, 1)
-    setopt(pycurl.FORBID_REUSE, 1)
-    setopt(pycurl.PROXY, "")  # also shuts the environment's proxies out
+    for option, value in settings:
+        setopt(option, value)
     setopt(pycurl.TIMEOUT_MS, max(1, int(seconds * 1000)))
-    if address is not None:
-        shown = f"[{address.text}]" if address.protocol == 6 else address.text
-        setopt(pycurl.CONNECT_TO, [f"::{shown}:{port}"])
+
+
+def connect_to(address: Address, port: int) -> list[str]:
+    """Write what CONNECT_TO takes to lead any host of a URL to `address`."""
+    return [f"::[{address.text}]:{port}" if address.protocol == 6 else f"::{address.text}:{port}"]
 
 
 def add_phases(reading: Reading, curl: Any, *, well: bool, secure: bool) -> None:

@@ -5,7 +5,6 @@ follows itself. Cookies stay in the handle between the hops and are forgotten wi
 """
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pycurl
@@ -13,14 +12,14 @@ import pycurl
 from exporter.engine import Ending
 from exporter.probers.http_checks import Headers, judge
 from exporter.probers.http_options import HTTPOptions
-from exporter.probers.http_request import Hop, Plan, Plans, configure_request, url_of
-from exporter.probers.prober import Attempt, Prober, Reading
+from exporter.probers.http_request import Hop, Plan, Plans, is_proxied, is_renamed, settings_of
+from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
 from exporter.probers.tls import Handshake, configure_tls
 from exporter.reason import Reason
 from exporter.resolve import Address, literal
 from exporter.result import HTTPFacts
 from exporter.target import TargetError, WebTarget, parse_web_target
-from exporter.transfer import add_phases, configure, failure, is_unreachable_from_here
+from exporter.transfer import add_phases, configure, connect_to, failure, is_unreachable_from_here
 
 MOST_REDIRECTS = 10
 KEPT_FOR_PATTERNS = 1 << 20
@@ -28,6 +27,7 @@ KEPT_FOR_PATTERNS = 1 << 20
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _VERSIONS = {1: 1.0, 2: 1.1, 3: 2.0, 30: 3.0}
+_NOTHING = HTTPFacts()
 _PLANS = Plans()
 
 
@@ -58,20 +58,12 @@ class Answer:
         if colon:
             self.headers.append((name.decode("latin-1").strip().lower(), value.strip()))
 
-    def listen(self, curl: Any, options: HTTPOptions) -> None:
-        """Have `curl` hand over what the options' checks need, and nothing more."""
-        wants_body = options.fail_if_body_matches_regexp or options.fail_if_body_not_matches_regexp
-        # `len` says "all taken" from C: a body that nobody looks at costs no Python call.
-        curl.setopt(pycurl.WRITEFUNCTION, self.take_body if wants_body or options.compression else len)
-        if options.fail_if_header_matches or options.fail_if_header_not_matches:
-            curl.setopt(pycurl.HEADERFUNCTION, self.take_header)
-
 
 async def probe(attempt: Attempt, reading: Reading) -> None:
     """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileError."""
+    reading.http = _NOTHING
     plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
-    hop = Hop(plan.first, plan.options.method)
-    reading.http = HTTPFacts()
+    hop = plan.first
     curl = attempt.engine.take()
     try:
         for redirects in range(MOST_REDIRECTS + 1):
@@ -82,6 +74,7 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
             if attempt.log:
                 attempt.log.add("Redirected", status=status, to=led_to.url.partition("?")[0])
             hop = hop.led_to(led_to, status)
+            curl.reset()  # cookies stay
         reading.fail(Reason.STATUS, f"redirected more than {MOST_REDIRECTS} times")
     finally:
         attempt.engine.give_back(curl)
@@ -91,29 +84,20 @@ async def _take_hop(
     attempt: Attempt, reading: Reading, plan: Plan, hop: Hop, curl: Any, redirects: int
 ) -> WebTarget | None:
     """Make one request; return where it leads, or None when its answer is the last one, judged."""
-    options, web = plan.options, hop.web
-    secure = web.scheme == "https"
+    options = plan.options
+    secure = hop.web.scheme == "https"
     answer = Answer(options.body_size_limit or KEPT_FOR_PATTERNS)
-    proxied = bool(options.proxy_url) and not _bypasses(options, web.host)
-    addresses: list[Address | None] = [None]
-    if not proxied:
-        addresses = [*await _addresses(attempt, reading, plan, web)]
-    for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
-        handshake = _configure(attempt, plan, hop, curl, answer, address if not proxied else None)
-        ending = await attempt.engine.perform(curl)
-        if not (left and is_unreachable_from_here(curl, ending, address)):
-            break
-    reading.address = curl.getinfo(pycurl.PRIMARY_IP) or (address.text if address else None)
+    ending, handshake = await _perform(attempt, reading, plan, hop, curl, answer)
     add_phases(reading, curl, well=ending.code == 0, secure=secure)
-    facts = _facts(curl, answer, options, secure, redirects)
-    reading.http = facts
+    facts = reading.http = _facts(curl, answer, options, secure, redirects)
     if handshake is not None:
         reading.tls = handshake.facts(curl) or reading.tls
-    _note(attempt, hop, facts, ending)
+    if attempt.log:
+        _note(attempt.log, hop, facts, ending)
     if ending.code:
-        reading.fail(*failure(curl, ending, secure=secure, proxied=proxied))
+        reading.fail(*failure(curl, ending, secure=secure, proxied=is_proxied(options, hop.web.host)))
         return None
-    if options.follows and facts.status_code in _REDIRECTS:
+    if facts.status_code in _REDIRECTS and options.follows:
         where = curl.getinfo_raw(pycurl.REDIRECT_URL)
         if where:
             return _redirected(where, reading, facts)
@@ -121,43 +105,47 @@ async def _take_hop(
     return None
 
 
-def _configure(
-    attempt: Attempt, plan: Plan, hop: Hop, curl: Any, answer: Answer, address: Address | None
-) -> Handshake | None:
-    curl.reset()  # of the hop before; cookies stay
-    url = url_of(plan, hop.web)
-    if address is not None and url == hop.web.url and literal(hop.web.host):
-        address = None
-    configure(curl, url, address, hop.web.port, attempt.deadline - time.monotonic())
-    if plan.options.proxy_url and not _bypasses(plan.options, hop.web.host):
-        curl.setopt(pycurl.PROXY, plan.options.proxy_url)
-        curl.setopt(pycurl.NOPROXY, "")
-    configure_request(curl, plan, hop)
-    answer.listen(curl, plan.options)
-    return configure_tls(curl, plan.options.tls_config) if hop.web.scheme == "https" else None
+async def _perform(
+    attempt: Attempt, reading: Reading, plan: Plan, hop: Hop, curl: Any, answer: Answer
+) -> tuple[Ending, Handshake | None]:
+    """Run one hop's transfer, to the other protocol's address when this machine cannot reach the first."""
+    for left, address in await _addresses(attempt, reading, plan, hop.web):
+        configure(curl, settings_of(plan, hop), attempt.deadline - time.monotonic())
+        if plan.wants_body:
+            curl.setopt(pycurl.WRITEFUNCTION, answer.take_body)
+        if plan.wants_headers:
+            curl.setopt(pycurl.HEADERFUNCTION, answer.take_header)
+        if address is not None and (address.text != hop.web.host or is_renamed(plan, hop.web)):
+            curl.setopt(pycurl.CONNECT_TO, connect_to(address, hop.web.port))
+        handshake = None
+        if hop.web.scheme == "https":
+            handshake = configure_tls(curl, plan.options.tls_config)
+        ending = await attempt.engine.perform(curl)
+        reading.address = address.text if address else curl.getinfo(pycurl.PRIMARY_IP) or None
+        if not left or not is_unreachable_from_here(curl, ending, address):
+            break
+        curl.reset()
+    return ending, handshake
 
 
-async def _addresses(attempt: Attempt, reading: Reading, plan: Plan, web: WebTarget) -> list[Address]:
-    host = plan.first.host if plan.is_home(web) else web.host
+async def _addresses(
+    attempt: Attempt, reading: Reading, plan: Plan, web: WebTarget
+) -> tuple[tuple[int, Address | None], ...]:
+    """Return the addresses to try, each with how many are left after it; None: the proxy resolves."""
+    if is_proxied(plan.options, web.host):
+        return ((0, None),)
+    host = plan.first.web.host if plan.is_home(web) else web.host
     known = literal(host)
     if known is not None:
-        return [known]
+        return ((0, known),)
     began = time.monotonic()
     prefer = 6 if plan.options.preferred_ip_protocol == "ip6" else 4
+    fallback = plan.options.ip_protocol_fallback
     try:
-        return await attempt.resolver.lookup(
-            host, prefer, plan.options.ip_protocol_fallback, attempt.deadline - began
-        )
+        found = await attempt.resolver.lookup(host, prefer, fallback, attempt.deadline - began)
     finally:
         reading.resolve += time.monotonic() - began
-
-
-def _bypasses(options: HTTPOptions, host: str) -> bool:
-    for entry in options.no_proxy.split(","):
-        name = entry.strip().lower().removeprefix(".")
-        if name and (name == "*" or host == name or host.endswith(f".{name}")):
-            return True
-    return False
+    return tuple((len(found) - 1 - at, address) for at, address in enumerate(found))
 
 
 def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redirects: int) -> HTTPFacts:
@@ -199,20 +187,19 @@ def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Ans
     if verdict is not None:
         reading.fail(verdict.reason, verdict.detail)
         if verdict.due_to_regex:
-            reading.http = replace(facts, failed_due_to_regex=True)
+            reading.http = facts._replace(failed_due_to_regex=True)
 
 
-def _note(attempt: Attempt, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:
-    if attempt.log:
-        attempt.log.add(
-            "Made an HTTP request",
-            method=hop.method,
-            url=hop.web.url.partition("?")[0],
-            status=facts.status_code,
-            version=facts.http_version,
-            body_bytes=facts.uncompressed_body_length,
-            curl_code=ending.code,
-        )
+def _note(log: ProbeLog, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:
+    log.add(
+        "Made an HTTP request",
+        method=hop.method,
+        url=hop.web.url.partition("?")[0],
+        status=facts.status_code,
+        version=facts.http_version,
+        body_bytes=facts.uncompressed_body_length,
+        curl_code=ending.code,
+    )
 
 
 HTTP = Prober("http", HTTPOptions, probe, HTTPOptions.complaints)

@@ -2,7 +2,8 @@
 
 import base64
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,17 +12,17 @@ import pycurl
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.paths import bytes_of, secret_of
 from exporter.target import TargetError, WebTarget, parse_web_target
+from exporter.transfer import ALWAYS, Settings
 
 USER_AGENT = "Sitemedic"
 _PLANS_KEPT = 20_000
-_ENCODINGS = {"": None, "identity": None, "gzip": "gzip", "br": "br", "deflate": "deflate"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A target and its options, made ready for many probes."""
 
-    first: WebTarget
+    first: "Hop"
     options: HTTPOptions
     host_header: str | None
     """The Host header to send while the probe stays with the target's host."""
@@ -34,6 +35,11 @@ class Plan:
     credentials: tuple[str, ...]
     """Headers for the target's own origin only."""
     sends_own_authorization: bool
+    wants_body: bool
+    """Whether anybody looks at the body."""
+    wants_headers: bool
+    ready: list[Settings] = field(default_factory=list)
+    """The first hop's settings, once they have been made; empty while files are read for each probe."""
 
     def is_home(self, web: WebTarget) -> bool:
         """Say whether `web` is the target's own host."""
@@ -43,11 +49,12 @@ class Plan:
         """Say whether `web` is the target's own origin, or its upgrade from port 80 to 443."""
         if not self.is_home(web):
             return False
-        upgraded = (self.first.scheme, self.first.port, web.scheme, web.port) == ("http", 80, "https", 443)
-        return upgraded or (web.scheme, web.port) == (self.first.scheme, self.first.port)
+        first = self.first.web
+        upgraded = (first.scheme, first.port, web.scheme, web.port) == ("http", 80, "https", 443)
+        return upgraded or (web.scheme, web.port) == (first.scheme, first.port)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Hop:
     """One request on the way through redirects."""
 
@@ -85,7 +92,7 @@ class Plans:
 
 def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
     """Plan the requests of `target`. Raises TargetError."""
-    first = parse_web_target(target)
+    web = parse_web_target(target)
     common, private, host_header = [], [], hostname
     for name, value in options.headers.items():
         line = f"{name}: {value}" if value else f"{name};"
@@ -102,9 +109,9 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
         common.append("Expect:")
     alias = _bare_host(host_header) if host_header else None
     server_name = options.tls_config.server_name or alias
-    names = frozenset(name.lower() for name in (first.host, alias, server_name) if name)
+    names = frozenset(name.lower() for name in (web.host, alias, server_name) if name)
     return Plan(
-        first=first,
+        first=Hop(web, options.method),
         options=options,
         host_header=host_header,
         server_name=server_name,
@@ -112,32 +119,69 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
         headers=tuple(common),
         credentials=tuple(private),
         sends_own_authorization="authorization" in given,
+        wants_body=bool(
+            options.fail_if_body_matches_regexp
+            or options.fail_if_body_not_matches_regexp
+            or options.compression
+        ),
+        wants_headers=bool(options.fail_if_header_matches or options.fail_if_header_not_matches),
     )
 
 
-def configure_request(curl: Any, plan: Plan, hop: Hop) -> None:
-    """Set method, headers, credentials and body of `hop` on `curl`. Raises FileError."""
-    options = plan.options
-    setopt = curl.setopt
-    setopt(pycurl.USERAGENT, USER_AGENT)
-    setopt(pycurl.OPT_FILETIME, 1)
+def settings_of(plan: Plan, hop: Hop) -> Settings:
+    """Return what `hop` sets a handle to. Raises FileError."""
+    if hop is plan.first and plan.ready:
+        return plan.ready[0]
+    settings = tuple(_settings(plan, hop))
+    if hop is plan.first and not _reads_files(plan.options):
+        plan.ready.append(settings)
+    return settings
+
+
+def is_proxied(options: HTTPOptions, host: str) -> bool:
+    """Say whether a request to `host` goes through the options' proxy."""
+    if not options.proxy_url:
+        return False
+    names = [entry.strip().lower().removeprefix(".") for entry in options.no_proxy.split(",")]
+    return not any(name and (name == "*" or host == name or host.endswith(f".{name}")) for name in names)
+
+
+def _settings(plan: Plan, hop: Hop) -> Iterator[tuple[int, Any]]:
+    options, secure = plan.options, hop.web.scheme == "https"
+    yield from ALWAYS
+    yield pycurl.URL, _url(plan, hop.web)
+    yield pycurl.USERAGENT, USER_AGENT
+    yield pycurl.OPT_FILETIME, 1
+    if not plan.wants_body:
+        # `len` says "all taken" from C: a body that nobody looks at costs no Python call.
+        yield pycurl.WRITEFUNCTION, len
     if options.follows:
-        setopt(pycurl.COOKIEFILE, "")
-    if hop.method != "GET" or options.body or options.body_file:
-        _configure_method(curl, options, hop)
+        yield pycurl.COOKIEFILE, ""
+    yield from _method(options, hop)
     headers = _headers(plan, hop.web)
     if headers:
-        setopt(pycurl.HTTPHEADER, [line.encode() for line in headers])
-    encoding = _ENCODINGS[options.compression]
-    if encoding is not None:
-        setopt(pycurl.ACCEPT_ENCODING, encoding)
+        yield pycurl.HTTPHEADER, [line.encode() for line in headers]
+    if options.compression not in ("", "identity"):
+        yield pycurl.ACCEPT_ENCODING, options.compression
     if options.body_size_limit:
-        setopt(pycurl.MAXFILESIZE_LARGE, options.body_size_limit)
-    if hop.web.scheme == "https":
-        if options.enable_http3:
-            setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_3ONLY)
-        elif not options.enable_http2:
-            setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        yield pycurl.MAXFILESIZE_LARGE, options.body_size_limit
+    if is_proxied(options, hop.web.host):
+        yield pycurl.PROXY, options.proxy_url
+        yield pycurl.NOPROXY, ""
+    if secure and options.enable_http3:
+        yield pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_3ONLY
+    elif secure and not options.enable_http2:
+        yield pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1
+
+
+def _reads_files(options: HTTPOptions) -> bool:
+    auth, given = options.basic_auth, options.authorization
+    return bool(
+        options.body_file
+        or options.bearer_token_file
+        or (auth and (auth.username_file or auth.password_file))
+        or (given and given.credentials_file)
+    )
 
 
 def authorization_of(web: WebTarget, options: HTTPOptions) -> list[str]:
@@ -156,12 +200,17 @@ def authorization_of(web: WebTarget, options: HTTPOptions) -> list[str]:
     return []
 
 
-def url_of(plan: Plan, web: WebTarget) -> str:
+def _url(plan: Plan, web: WebTarget) -> str:
     """Return the URL to hand to libcurl, under the name that TLS shall ask for."""
-    if plan.server_name is None or web.scheme != "https" or not plan.is_home(web):
+    if not is_renamed(plan, web):
         return web.url
-    name = f"[{plan.server_name}]" if ":" in plan.server_name else plan.server_name
+    name = f"[{plan.server_name}]" if ":" in (plan.server_name or "") else plan.server_name
     return f"https://{name}:{web.port}{web.path}"
+
+
+def is_renamed(plan: Plan, web: WebTarget) -> bool:
+    """Say whether libcurl's URL bears another host than `web`, which it must then be led to."""
+    return plan.server_name is not None and web.scheme == "https" and plan.is_home(web)
 
 
 def _headers(plan: Plan, web: WebTarget) -> list[str]:
@@ -171,23 +220,20 @@ def _headers(plan: Plan, web: WebTarget) -> list[str]:
     if plan.may_have_credentials(web):
         headers += plan.credentials
         if not plan.sends_own_authorization:
-            headers += authorization_of(plan.first, plan.options)
+            headers += authorization_of(plan.first.web, plan.options)
     return headers
 
 
-def _configure_method(curl: Any, options: HTTPOptions, hop: Hop) -> None:
+def _method(options: HTTPOptions, hop: Hop) -> Iterator[tuple[int, Any]]:
     body = b""
     if hop.with_body:
         body = bytes_of(options.body_file) if options.body_file else options.body.encode()
-    if hop.method == "HEAD" and not body:
-        curl.setopt(pycurl.NOBODY, 1)
-        return
     if body or hop.method == "POST":
-        curl.setopt(pycurl.POSTFIELDS, body)
-    if hop.method != "POST" and (body or hop.method != "GET"):
-        curl.setopt(pycurl.CUSTOMREQUEST, hop.method)
+        yield pycurl.POSTFIELDS, body
+    if hop.method not in ("GET", "POST", "HEAD") or (body and hop.method != "POST"):
+        yield pycurl.CUSTOMREQUEST, hop.method
     if hop.method == "HEAD":
-        curl.setopt(pycurl.NOBODY, 1)
+        yield pycurl.NOBODY, 1
 
 
 def _authority(web: WebTarget) -> str:

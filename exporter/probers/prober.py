@@ -24,9 +24,9 @@ class ProbeLog:
         self.lines.append(" ".join([message, *(f"{key}={value}" for key, value in fields.items())]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """One probe to be made."""
+    """One probe to be made; nobody changes it."""
 
     target: str
     options: Any

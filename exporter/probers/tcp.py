@@ -12,7 +12,7 @@ from exporter.probers.tls import Handshake, TLSConfig, configure_tls
 from exporter.resolve import Address, literal
 from exporter.result import TCPFacts
 from exporter.target import HostTarget, parse_host_target
-from exporter.transfer import add_phases, configure, failure, is_unreachable_from_here
+from exporter.transfer import ALWAYS, add_phases, configure, connect_to, failure, is_unreachable_from_here
 
 
 class TCPOptions(Options):
@@ -89,8 +89,9 @@ def _configure(
     # CONNECT_ONLY ends a transfer once its connection stands, before any HTTP.
     url = f"{'https' if secure else 'http'}://{shown}:{target.port}/"
     seconds = attempt.deadline - time.monotonic()
-    configure(curl, url, address if name != address.text else None, target.port, seconds)
-    curl.setopt(pycurl.CONNECT_ONLY, 1)
+    configure(curl, (*ALWAYS, (pycurl.URL, url), (pycurl.CONNECT_ONLY, 1)), seconds)
+    if name != address.text:
+        curl.setopt(pycurl.CONNECT_TO, connect_to(address, target.port))
     if options.source_ip_address:
         curl.setopt(pycurl.INTERFACE, f"host!{options.source_ip_address}")
     if not secure:
