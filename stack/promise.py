@@ -5,11 +5,12 @@ The worst case, step by step, for a site that breaks right after a probe:
     interval                        the next probe comes
     max(after, timeout + scrape)    it must fail for `alert.after`, and Prometheus must have read that
     evaluation                      Prometheus looks at its rules this often
-    group_wait                      Alertmanager waits this long before it tells the remediator
+    notify                          Alertmanager tells the remediator: after `group_wait`, or after
+                                    `group_interval` where it told it of this site just before
     reconcile                       the remediator looks at its incidents at least this often
     2 × timeout                     a fresh probe must fail before the decision, and another before the act
-
-What SSH itself takes comes on top where a server is slow to answer.
+    2 × look                        only where SSH does not answer either: it is tried before the decision,
+                                    and again for the evidence
 """
 
 import tempfile
@@ -20,6 +21,7 @@ from core.durations import parse_duration
 from core.sites import Document, load
 from exporter.configuration import default_timeout
 from exporter.site_options import SiteOptions
+from remediator.connect.ssh import WHOLE_CONNECT_SECONDS
 from remediator.timing import Timing
 from stack.parts import PARTS
 from stack.render.alertmanager import REMEDIATOR_RECEIVER, alertmanager_config
@@ -39,14 +41,15 @@ class Rhythm:
     after: float
     scrape: float
     evaluation: float
-    group_wait: float
+    notify: float
     reconcile: float
+    look: float
 
-    @property
-    def break_to_action(self) -> float:
+    def break_to_action(self, server_answers: bool = True) -> float:
         """Return the longest time from the break to the action."""
-        alerting = max(self.after, self.timeout + self.scrape) + self.evaluation + self.group_wait
-        return self.interval + alerting + self.reconcile + 2 * self.timeout
+        alerting = max(self.after, self.timeout + self.scrape) + self.evaluation + self.notify
+        looking = 0.0 if server_answers else 2 * self.look
+        return self.interval + alerting + self.reconcile + 2 * self.timeout + looking
 
 
 def rhythm(document: Document, settings: Settings, site: str) -> Rhythm:
@@ -64,8 +67,9 @@ def rhythm(document: Document, settings: Settings, site: str) -> Rhythm:
         after=options.alert.after,
         scrape=parse_duration(prometheus["scrape_interval"]),
         evaluation=parse_duration(prometheus["evaluation_interval"]),
-        group_wait=parse_duration(webhook["group_wait"]),
+        notify=max(parse_duration(webhook["group_wait"]), parse_duration(webhook["group_interval"])),
         reconcile=Timing().reconcile,
+        look=WHOLE_CONNECT_SECONDS,
     )
 
 

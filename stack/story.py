@@ -36,7 +36,7 @@ class Story:
         """Return 0 when everything that should have happened did, and nothing else; raises StackError."""
         with _alone(self.demo):
             before = self._wait_until_ready()
-            self.screen.title(f"DEMO {self.plan.kind}: {self.plan.broken}")
+            self.screen.title(f"DEMO {self.plan.kind}", self.demo.running.urls)
             broken = False
             try:
                 broken = True
@@ -48,7 +48,7 @@ class Story:
                 self.screen.note("interrupted")
                 return 1
             finally:
-                if broken:
+                if broken and self.demo.still_runs():
                     self._restore()
             return self._conclude(watch)
 
@@ -78,6 +78,8 @@ class Story:
         while time.monotonic() < deadline:
             time.sleep(EVERY)
             self._last = seen = self.demo.snapshot()
+            if seen.faults and not self.demo.still_runs():
+                raise StackError("the demo was stopped meanwhile: start it again with ./sitemedic up")
             for moment in watch.take(seen):
                 self.screen.moment(moment)
             if watch.problems:
@@ -90,7 +92,7 @@ class Story:
             if not watch.missing:
                 return
             self.demo.mend()
-            self.screen.moment(watch.mended(time.time()))
+            self.screen.moment(watch.mended(self.demo.clock()))
 
     def _restore(self) -> None:
         try:
@@ -104,14 +106,25 @@ class Story:
         wrong = watch.verdict()
         for problem in wrong:
             self.screen.wrong(problem)
-        for step in watch.missing if not watch.problems else ():
-            logs = ", ".join(str(self.demo.log(name)) for name in LOGS[step])
-            self.screen.wrong(f"missing after {self.timeout:g} s: {step} (see {logs})")
-        for fault in self._last.faults if self._last and wrong + list(watch.missing) else ():
-            self.screen.wrong(fault)
+        if watch.missing and not watch.problems:
+            self._tell_missing(watch)
         good = not wrong and not watch.missing
-        self.screen.summary(good, summary(watch, new_users_rhythm().break_to_action))
+        promised = new_users_rhythm().break_to_action(self.plan.server_answers)
+        self.screen.summary(good, summary(watch, promised))
         return 0 if good else 1
+
+    def _tell_missing(self, watch: Watch) -> None:
+        for step in watch.stuck_at:
+            logs = ", ".join(str(self.demo.log(name)) for name in LOGS[step])
+            self.screen.wrong(f"within {self.timeout:g} s there was no: {step}. Read {logs}")
+        later = [step for step in watch.missing if step not in watch.stuck_at]
+        if later:
+            self.screen.wrong(f"and so neither: {', '.join(later)}")
+        for fault in self._last.faults if self._last else ():
+            self.screen.wrong(fault)
+        incidents = self._last.incidents if self._last else ()
+        if incidents and incidents[-1].closed_at is None and incidents[-1].decided:
+            self.screen.note(f"The remediator's last decision: {incidents[-1].decided}")
 
 
 def unready(seen: Snapshot, site: str) -> str | None:

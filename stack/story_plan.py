@@ -26,7 +26,7 @@ class Plan:
     """What should happen after one kind of break.
 
     `actions`: the ways it may be healed, each a sequence of actions; empty: nothing may be touched, and the
-    demo mends the site itself once it has watched that for a while.
+    demo mends the site itself once it has watched that for a while. `server_answers`: SSH goes on working.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Plan:
     mail: str
     resolved_mail: str
     actions: tuple[tuple[str, ...], ...]
+    server_answers: bool = True
 
     @property
     def heals(self) -> bool:
@@ -61,6 +62,7 @@ PLANS: Mapping[str, Plan] = {
             "the whole server hangs: neither its site nor SSH answers",
             *_DOWN,
             actions=(("reboot_linode",), ("reboot_linode", "restart_container")),
+            server_answers=False,
         ),
         Plan("wrong-content", "the shop answers 200, but its content is gone", *_DOWN, actions=_RESTARTED),
         Plan("slow", "the shop answers rightly, but late", "SiteSlow", "[SLOW]", "[RESOLVED]", actions=()),

@@ -1,6 +1,7 @@
 """What a person sees of the story: one line a moment, and on a terminal a clock that runs meanwhile."""
 
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -27,9 +28,11 @@ class Screen:
         self._terminal = sys.stdout.isatty()
         self._pending = False
 
-    def title(self, text: str) -> None:
-        """Head the timeline."""
+    def title(self, text: str, urls: Mapping[str, str]) -> None:
+        """Head the timeline, and say where else to look."""
         self._print(click.style(text, bold=True))
+        places = (("site", "site"), ("console", "remediator"), ("mails", "mailbox"))
+        self.note("   ".join(f"{word} {urls[service]}" for word, service in places))
 
     def moment(self, moment: Moment) -> None:
         """Print a moment: seconds since the break, the step's word, what it is."""

@@ -46,7 +46,10 @@ class AttemptSeen:
 
 @dataclass(frozen=True)
 class IncidentSeen:
-    """An incident with its attempts; `looks` are the remediator's looks at the server: time and evidence."""
+    """An incident with its attempts; `looks` are the remediator's looks at the server: time and evidence.
+
+    `decided` is its last decision, in words.
+    """
 
     id: int
     site: str
@@ -58,6 +61,7 @@ class IncidentSeen:
     detail: str
     attempts: tuple[AttemptSeen, ...] = ()
     looks: tuple[tuple[float, Mapping[str, Any]], ...] = ()
+    decided: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ def incident_seen(answer: Mapping[str, Any]) -> IncidentSeen:
         detail=answer["detail"] or "",
         attempts=tuple(_attempt(one) for one in answer.get("attempts", ())),
         looks=tuple(_looks(answer.get("timeline", ()))),
+        decided=_decided(answer.get("decisions", ())),
     )
 
 
@@ -153,6 +158,13 @@ def _attempt(one: Mapping[str, Any]) -> AttemptSeen:
         detail=one["detail"] or "",
         evidence=one.get("evidence"),
     )
+
+
+def _decided(decisions: Sequence[Mapping[str, Any]]) -> str:
+    if not decisions:
+        return ""
+    last = decisions[-1]
+    return f"{last['verb']} ({last['reason']}): {last['detail']}"
 
 
 def _looks(timeline: Sequence[Mapping[str, Any]]) -> list[tuple[float, Mapping[str, Any]]]:

@@ -34,6 +34,7 @@ class Demo:
     home: Home
     running: Running
     site: str
+    clock: Callable[[], float] = time.time
     _session: requests.Session = field(init=False, repr=False)
     _token: Secret = field(init=False, repr=False)
     _closed: dict[int, IncidentSeen] = field(init=False, repr=False, default_factory=dict)
@@ -66,7 +67,7 @@ class Demo:
             return None
 
         found = Snapshot(
-            time=time.time(),
+            time=self.clock(),
             machine=ask("control", "/state", machine_seen),
             site=ask("exporter", "/api/v1/sites", lambda answer: site_seen(answer, self.site)),
             incidents=ask("remediator", "/api/v1/incidents", self._incidents),
@@ -74,6 +75,11 @@ class Demo:
             mails=ask("mailbox", "/api/mails", mails_seen),
         )
         return Snapshot(**{**vars(found), "faults": tuple(faults)})
+
+    def still_runs(self) -> bool:
+        """Tell whether it is still the same stack that runs."""
+        running = read_running(self.home)
+        return running is not None and running.pid == self.running.pid
 
     def log(self, service: str) -> Path:
         """Return where a service's log is."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stack.story_plan import Plan, Step, disorder
+from stack.story_plan import AFTER, Plan, Step, disorder
 from stack.story_seen import AttemptSeen, IncidentSeen, SiteSeen, Snapshot
 
 ALWAYS_FIRING = frozenset({"Watchdog"})
@@ -47,6 +47,12 @@ class Watch:
     def missing(self) -> tuple[Step, ...]:
         """Return the steps that have yet to happen."""
         return tuple(step for step in self.plan.steps if step not in self.times)
+
+    @property
+    def stuck_at(self) -> tuple[Step, ...]:
+        """Return the missing steps that nothing else is missing before."""
+        missing = self.missing
+        return tuple(step for step in missing if not set(AFTER.get(step, ())) & set(missing))
 
     @property
     def awaits_mending(self) -> bool:
@@ -214,7 +220,8 @@ def describe_evidence(evidence: Mapping[str, Any]) -> str:
         words.append(f"container {container.get('status')}")
         if container.get("status") != "running":
             words[-1] += f" (exit status {container.get('exit_code')})"
-    if linode := evidence.get("linode"):
+    linode = evidence.get("linode")
+    if linode and evidence.get("ssh") != "ok":
         words.append(f"Linode {linode.get('status')}")
     if tail := evidence.get("log_tail"):
         words.append(f"last logged: {str(tail[-1])[:70]}")

@@ -14,9 +14,9 @@ def text() -> str:
         site_url="http://127.0.0.1:8080/",
         ssh_host="127.0.0.1",
         ssh_port=2222,
-        ssh_user="me: #1",
-        key_file=Path("/tmp/a folder/keys/medic"),
-        known_hosts_file=Path("/tmp/a folder/keys/known_hosts"),
+        ssh_user="medic",
+        key_file=Path("/tmp/a: folder #1/keys/medic"),
+        known_hosts_file=Path("/tmp/a: folder #1/keys/known_hosts"),
         linode=72511363,
         canaries=["http://127.0.0.1:1/", "tcp://127.0.0.1:2"],
     )
@@ -25,8 +25,8 @@ def text() -> str:
 
 def test_it_survives_odd_paths_and_names(text: str) -> None:
     document = yaml.safe_load(text)
-    assert document["servers"]["demo"]["ssh"]["user"] == "me: #1"
-    assert document["servers"]["demo"]["ssh"]["key_file"] == "/tmp/a folder/keys/medic"
+    assert document["servers"]["demo"]["ssh"]["user"] == "medic"
+    assert document["servers"]["demo"]["ssh"]["key_file"] == "/tmp/a: folder #1/keys/medic"
     assert document["canaries"] == ["http://127.0.0.1:1/", "tcp://127.0.0.1:2"]
 
 
