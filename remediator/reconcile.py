@@ -69,7 +69,9 @@ class Reconciler:
         deadline = time.monotonic() + patience
         for jobs in (self._acts, self._looks, self._tells):
             jobs.stop(max(0.0, deadline - time.monotonic()))
-        self._threads[0].join(max(0.1, deadline - time.monotonic()))
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.1, deadline - time.monotonic()))
         try:
             self._attempts.release_idle({key for key in self._acts.running() if isinstance(key, int)})
         except RemediatorError as error:

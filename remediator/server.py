@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import signal
+import socket
 import threading
 from types import FrameType
 from typing import Any
@@ -40,25 +41,30 @@ def serve(remediator: Remediator, host: str, port: int) -> None:
 
 
 def _listen(remediator: Remediator, host: str, port: int) -> Any:
-    app = create_app(remediator)
+    listening = _bind(host, port)
+    return create_server(
+        create_app(remediator),
+        map={},
+        sockets=[listening],
+        threads=THREADS,
+        ident="sitemedic",
+        max_request_body_size=MAX_BODY + 1,
+        max_request_header_size=65536,
+        channel_timeout=30,
+        connection_limit=200,
+        asyncore_use_poll=True,
+        clear_untrusted_proxy_headers=True,
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Listen on an address (empty: every one); waitress would leave its socket open where that fails."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return create_server(
-            app,
-            map={},
-            host=host or "0.0.0.0",
-            port=port,
-            threads=THREADS,
-            ident="sitemedic",
-            max_request_body_size=MAX_BODY + 1,
-            max_request_header_size=65536,
-            channel_timeout=30,
-            connection_limit=200,
-            asyncore_use_poll=True,
-            clear_untrusted_proxy_headers=True,
-        )
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or str(error)
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
             cause = "something listens there already"
         mend = "stop it, or give another --web.listen-address"
         raise StartError(f"cannot listen on {host}:{port}: {cause}; {mend}") from error

@@ -100,7 +100,7 @@ class Stages:
         elif happened is False:
             self._act(attempt, action, target, attempt.marks)
         else:
-            self._wait_or_fail(attempt, ActionReason.UNKNOWN, detail, SOON * 5)
+            self._wait_or_fail(attempt, ActionReason.UNKNOWN, detail, self._shop.timing.recheck)
 
     def _act(self, attempt: Attempt, action: Action, target: Target, marks: Marks) -> None:
         """Do it, once, on a probe that failed just now; the row says so before."""

@@ -1,0 +1,174 @@
+"""The real process, killed at every point of an attempt: one act only, and the incident ends."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from remediator.actions import ACTIONS
+from remediator.playbook import RULES
+from tests.ports import free_port
+from tests.remediator.doubles import SITES, WEBHOOK, Exporter, Ledger, served
+from tests.waiting import until
+
+OLD, NEW = "restart_container", "restart_differently"
+
+
+@pytest.fixture
+def exporter(tmp_path: Path) -> Iterator[tuple[Exporter, str]]:
+    (tmp_path / "sites.yml").write_text(SITES)
+    ledger = Ledger(tmp_path / "ledger")
+    found = Exporter(("www", "shop", "blog", "wiki", "docs"))
+    found.failing["www"] = "status"
+    found.healed = lambda site: any(line.split()[1] == site for line in ledger.lines())
+    with served(lambda path, query, _body: found.answer(path, query)) as url:
+        yield found, url
+
+
+class Process:
+    def __init__(self, folder: Path, point: str, action: str, exporter_url: str) -> None:
+        self.port = free_port()
+        self.log = (folder / "log").open("a")
+        command = [sys.executable, "-m", "tests.remediator.crashing", str(folder), point, action]
+        self.popen = subprocess.Popen(
+            [*command, exporter_url, str(self.port)], stdout=self.log, stderr=self.log
+        )
+        until(self.ready, 15, "the remediator ready")
+
+    def ready(self) -> bool:
+        return self.popen.poll() is not None or self.get("/-/ready").ok
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+
+    def post(self) -> None:
+        alert = {"status": "firing", "labels": {"alertname": "SiteDown", "site": "www"}}
+        body = {"version": "4", "groupKey": "k", "status": "firing", "receiver": "r", "alerts": [alert]}
+        url = f"http://127.0.0.1:{self.port}/webhook/alertmanager"
+        assert requests.post(url, json=body, headers=WEBHOOK, timeout=5).status_code == 200
+
+    def incident(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.get("/api/v1/incidents/1").json()
+        return found
+
+    def ended(self) -> dict[str, Any] | None:
+        incident = self.incident()
+        return incident if incident["state"] == "recovered" else None
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        code = self.popen.wait(10)
+        self.log.close()
+        return code
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path, exporter: tuple[Exporter, str]) -> Iterator[Start]:
+    running: list[Process] = []
+
+    def begin(point: str = "never", action: str = OLD) -> Process:
+        running.append(Process(tmp_path, point, action, exporter[1]))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.stop(signal.SIGKILL)
+
+
+@contextmanager
+def killed(start: Start, point: str) -> Iterator[None]:
+    """Run a remediator into its own SIGKILL at `point`."""
+    process = start(point)
+    process.post()
+    assert process.popen.wait(10) == -signal.SIGKILL
+    yield
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("prepare", marks=pytest.mark.full),
+        "before",
+        "after",
+        pytest.param("settle", marks=pytest.mark.full),
+    ],
+)
+def test_killed_anywhere_in_an_attempt_it_acts_once_and_the_incident_ends(
+    start: Start, tmp_path: Path, point: str
+) -> None:
+    with killed(start, point):
+        acted = len(Ledger(tmp_path / "ledger").lines())
+        assert acted == (1 if point in ("after", "settle") else 0)
+    again = start()
+    incident = until(again.ended, 10, "the incident's end")
+    assert incident["outcome"] == "healed"
+    assert [one["stage"] for one in incident["attempts"]] == ["succeeded"]
+    assert len(Ledger(tmp_path / "ledger").lines()) == 1
+    assert "taken_up" in [one["kind"] for one in incident["timeline"]]
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_killed_and_upgraded_to_another_playbook_it_abandons_and_decides_anew(
+    start: Start, tmp_path: Path, point: str
+) -> None:
+    with killed(start, point):
+        again = start(action=NEW)
+    incident = until(again.ended, 10, "the incident's end")
+    assert incident["attempts"][0]["stage"] == "abandoned"
+    assert incident["attempts"][0]["reason"] == "step_gone"
+    acts = [line.split()[0] for line in Ledger(tmp_path / "ledger").lines()]
+    assert acts == ([OLD] if point == "after" else [NEW])
+
+
+def test_killed_while_it_proves_the_recovery_it_proves_it_after(
+    start: Start, exporter: tuple[Exporter, str], tmp_path: Path
+) -> None:
+    exporter[0].healed = lambda _site: False
+    process = start()
+    process.post()
+    until(lambda: process.incident()["state"] == "verifying", 10, "it verifying")
+    process.stop(signal.SIGKILL)
+    exporter[0].failing.clear()
+    again = start()
+    assert until(again.ended, 10, "the incident's end")["outcome"] == "healed"
+    assert len(Ledger(tmp_path / "ledger").lines()) == 1
+
+
+def test_stopped_while_it_proves_the_recovery_it_goes_on_at_once(
+    start: Start, exporter: tuple[Exporter, str], tmp_path: Path
+) -> None:
+    exporter[0].healed = lambda _site: False
+    process = start()
+    process.post()
+    until(lambda: process.incident()["state"] == "verifying", 10, "it verifying")
+    assert process.stop(signal.SIGTERM) == 0
+    exporter[0].failing.clear()
+    again = start()
+    assert until(again.ended, 10, "the incident's end")["outcome"] == "healed"
+
+
+def test_a_notification_answered_with_200_survives_a_kill(
+    start: Start, exporter: tuple[Exporter, str]
+) -> None:
+    exporter[0].canaries = [False]
+    process = start()
+    process.post()
+    process.stop(signal.SIGKILL)
+    again = start()
+    assert again.incident()["state"] == "open"
+    exporter[0].canaries = [True]
+    until(again.ended, 10, "the incident's end")
+
+
+def test_every_step_of_the_playbook_is_an_action_that_there_is() -> None:
+    assert {rule.action for rule in RULES.values()} <= ACTIONS.keys()

@@ -1,0 +1,428 @@
+"""The guards and the decision as tables; then hypothesis looks for a way around them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from remediator.actions.action import Server, SshSettings, Target
+from remediator.decide import decide, passes_with
+from remediator.facts import Facts, Limits, Step
+from remediator.guards import GUARDS
+from remediator.guards.max_unhealthy import max_unhealthy
+from remediator.guards.paused import applies
+from remediator.guards.verdict import Allow, Refuse, WaitUntil
+from remediator.incident import (
+    Attempt,
+    Canary,
+    Incident,
+    Lease,
+    Look,
+    Mode,
+    Pause,
+    Probe,
+    Reason,
+    SiteState,
+    Stage,
+    State,
+    Verb,
+    kind_of,
+)
+
+NOW = 1_000_000.0
+RESTART, REBOOT = Step("restart_container", "restart_container"), Step("reboot_linode", "reboot_linode")
+WEB = Server("web", SshSettings("10.0.0.1"), linode=7, may_reboot=True)
+TARGET = Target("www", WEB, container="nginx")
+
+
+def failing(reason: str = "status", age: float = 0.5) -> Probe:
+    return Probe("www", success=False, time=NOW - age, reason=reason)
+
+
+def states(**success: bool | None) -> dict[str, SiteState]:
+    return {name: SiteState(name, ok, part_of=name) for name, ok in success.items()}
+
+
+HEALTHY_REST = states(www=False, blog=True, wiki=True, docs=True)
+FACTS = Facts(
+    incident=Incident(1, "www", State.OPEN, NOW - 60),
+    target=TARGET,
+    target_key="nginx",
+    probe=failing(),
+    sites=HEALTHY_REST,
+    canaries=(Canary("c", success=True),),
+    neighbours=(),
+    servers={"www": "web"},
+)
+
+
+def attempt(number: int = 1, **values: object) -> Attempt:
+    done = Attempt(
+        id=number,
+        incident_id=1,
+        site="www",
+        server="web",
+        target="nginx",
+        action="restart_container",
+        step="restart_container",
+        stage=Stage.FAILED,
+        fence=number,
+        created_at=NOW - 600,
+        stage_at=NOW - 600,
+        acted_at=NOW - 590,
+        finished_at=NOW - 500,
+    )
+    return replace(done, **values)  # type: ignore[arg-type]
+
+
+def looked(ssh: str) -> Incident:
+    return replace(FACTS.incident, look=Look(NOW - 1, ssh))
+
+
+GUARD_TABLE = [
+    ("paused", {"pauses": (Pause("all", "ann", "", 1.0),)}, RESTART, Reason.PAUSED),
+    ("paused", {"pauses": (Pause("site:www", "ann", "", 1.0),)}, RESTART, Reason.PAUSED),
+    ("paused", {"pauses": (Pause("server:web", "ann", "", 1.0),)}, RESTART, Reason.PAUSED),
+    ("paused", {"pauses": (Pause("site:blog", "ann", "", 1.0),)}, RESTART, None),
+    ("mode", {"mode": Mode.OBSERVE}, RESTART, Reason.OBSERVE_MODE),
+    ("mode", {}, RESTART, None),
+    ("target", {"target": None}, RESTART, Reason.NO_TARGET),
+    ("target", {"target": replace(TARGET, site="other")}, RESTART, Reason.NO_TARGET),
+    ("target", {"target": replace(TARGET, container=None)}, RESTART, Reason.NO_TARGET),
+    ("target", {"target": replace(TARGET, compose=("a", "b"))}, RESTART, Reason.NO_TARGET),
+    ("target", {"target": replace(TARGET, container=None)}, REBOOT, None),
+    ("target", {}, RESTART, None),
+    ("own_host", {"target": replace(TARGET, server=replace(WEB, local=True))}, REBOOT, Reason.OWN_SERVER),
+    ("own_host", {"target": replace(TARGET, server=replace(WEB, local=True))}, RESTART, None),
+    (
+        "own_host",
+        {"target": Target("www", replace(WEB, local=True), container="sitemedic-exporter-1")},
+        RESTART,
+        Reason.OWN_CONTAINER,
+    ),
+    (
+        "own_host",
+        {"target": Target("www", replace(WEB, local=True), compose=("sitemedic", "web"))},
+        RESTART,
+        Reason.OWN_CONTAINER,
+    ),
+    ("fresh_probe", {"probe": None}, RESTART, Reason.NO_FRESH_PROBE),
+    ("fresh_probe", {"probe": failing(age=11)}, RESTART, Reason.NO_FRESH_PROBE),
+    ("fresh_probe", {"probe": failing(age=-5)}, RESTART, Reason.NO_FRESH_PROBE),
+    ("fresh_probe", {"probe": Probe("www", success=True, time=NOW)}, RESTART, Reason.PASSING),
+    ("fresh_probe", {}, RESTART, None),
+    ("canaries", {"canaries": None}, RESTART, Reason.CANARIES_FAIL),
+    ("canaries", {"canaries": (Canary("a", success=False),)}, RESTART, Reason.CANARIES_FAIL),
+    ("canaries", {"canaries": (Canary("a", success=False), Canary("b", success=True))}, REBOOT, None),
+    ("canaries", {"canaries": ()}, RESTART, None),
+    ("canaries", {"canaries": ()}, REBOOT, Reason.NO_CANARIES),
+    ("max_unhealthy", {"sites": None}, RESTART, Reason.NO_SITES),
+    ("max_unhealthy", {"limits": Limits(max_unhealthy=0.0)}, RESTART, Reason.TOO_MANY_UNHEALTHY),
+    ("max_unhealthy", {"limits": Limits(max_unhealthy=0.25)}, RESTART, None),
+    (
+        "max_unhealthy",
+        {"limits": Limits(max_unhealthy=0.25), "in_flight": frozenset({"blog"})},
+        RESTART,
+        Reason.TOO_MANY_UNHEALTHY,
+    ),
+    (
+        "max_unhealthy",
+        {"sites": states(www=False, a=False, b=False, c=True)},
+        RESTART,
+        Reason.TOO_MANY_UNHEALTHY,
+    ),
+    ("max_unhealthy", {"sites": states(www=False)}, RESTART, None),
+    ("max_unhealthy", {"sites": states(www=False, a=False)}, RESTART, None),
+    (
+        "max_unhealthy",
+        {"sites": states(www=False, a=False), "in_flight": frozenset({"a"})},
+        RESTART,
+        Reason.ONE_AT_A_TIME,
+    ),
+    ("server_lease", {"lease": Lease("web", "x", 1, NOW + 1)}, RESTART, Reason.SERVER_BUSY),
+    ("server_lease", {"lease": Lease("web", "x", 1, NOW)}, RESTART, None),
+    ("cooldown", {"history": (attempt(finished_at=NOW - 59),)}, RESTART, Reason.COOLDOWN),
+    ("cooldown", {"history": (attempt(finished_at=NOW - 60),)}, RESTART, None),
+    ("cooldown", {"history": (attempt(site="x", target="y", finished_at=NOW),)}, RESTART, None),
+    (
+        "cooldown",
+        {"history": (attempt(site="x", target="y", action="reboot_linode", finished_at=NOW),)},
+        RESTART,
+        Reason.COOLDOWN,
+    ),
+    ("attempt_budget", {"history": (attempt(1), attempt(2))}, RESTART, None),
+    ("attempt_budget", {"history": (attempt(1), attempt(2), attempt(3))}, RESTART, Reason.ATTEMPT_BUDGET),
+    (
+        "attempt_budget",
+        {"history": tuple(attempt(n, site="www/api", incident_id=9) for n in range(3))},
+        RESTART,
+        Reason.ATTEMPT_BUDGET,
+    ),
+    (
+        "attempt_budget",
+        {"history": tuple(attempt(n, created_at=NOW - 3600) for n in range(9))},
+        RESTART,
+        None,
+    ),
+    (
+        "attempt_budget",
+        {"history": tuple(attempt(n, stage=Stage.ABANDONED, acted_at=None) for n in range(9))},
+        RESTART,
+        None,
+    ),
+    (
+        "attempt_budget",
+        {"history": tuple(attempt(n, site="x", target="y", action="reboot_linode") for n in range(3))},
+        REBOOT,
+        Reason.ATTEMPT_BUDGET,
+    ),
+    ("may_reboot", {}, REBOOT, None),
+    ("may_reboot", {"target": replace(TARGET, server=replace(WEB, may_reboot=False))}, RESTART, None),
+    (
+        "may_reboot",
+        {"target": replace(TARGET, server=replace(WEB, may_reboot=False))},
+        REBOOT,
+        Reason.REBOOT_NOT_ALLOWED,
+    ),
+    (
+        "may_reboot",
+        {"target": replace(TARGET, server=replace(WEB, linode=None))},
+        REBOOT,
+        Reason.REBOOT_NOT_ALLOWED,
+    ),
+    ("neighbours", {"neighbours": None}, REBOOT, Reason.NO_FRESH_PROBE),
+    ("neighbours", {"neighbours": (Probe("a", success=True, time=NOW),)}, REBOOT, Reason.HEALTHY_NEIGHBOUR),
+    ("neighbours", {"neighbours": (Probe("a", success=False, time=NOW),)}, REBOOT, None),
+    ("neighbours", {"neighbours": None}, RESTART, None),
+    ("needs", {"needs": ("blog",)}, RESTART, None),
+    ("needs", {"needs": ("redis",)}, RESTART, Reason.NEED_UNHEALTHY),
+    ("needs", {"needs": ("a",), "sites": states(www=False, a=None)}, RESTART, Reason.NEED_UNHEALTHY),
+]
+
+
+@pytest.mark.parametrize(("guard", "change", "step", "reason"), GUARD_TABLE)
+def test_each_guard_holds_back_what_it_is_for(
+    guard: str, change: dict[str, object], step: Step, reason: Reason | None
+) -> None:
+    verdict = GUARDS[guard](replace(FACTS, **change), step, NOW)  # type: ignore[arg-type]
+    assert (None if isinstance(verdict, Allow) else verdict.reason) is reason
+
+
+def test_every_guard_stands_in_the_table_with_both_answers() -> None:
+    for name in GUARDS:
+        answers = {reason is None for guard, _change, _step, reason in GUARD_TABLE if guard == name}
+        assert answers == {True, False}, name
+
+
+def test_every_guard_has_a_file_of_its_name() -> None:
+    folder = Path("remediator/guards")
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "verdict"}
+    assert files == set(GUARDS)
+
+
+def test_sites_of_one_server_count_as_one_thing_that_broke() -> None:
+    sites = states(www=False, shop=False, blog=False)
+    one_server = replace(FACTS, sites=sites, servers=dict.fromkeys(sites, "web"))
+    assert isinstance(max_unhealthy(one_server, RESTART, NOW), Allow)
+    two_servers = replace(one_server, servers={"www": "web", "shop": "web", "blog": "db"})
+    assert isinstance(max_unhealthy(two_servers, RESTART, NOW), WaitUntil)
+
+
+def test_a_pause_of_a_site_covers_its_apps_and_no_namesake() -> None:
+    pause = Pause("site:www", "", "", 0.0)
+    assert applies(pause, "www/api", None)
+    assert not applies(pause, "www2", None)
+
+
+DECIDE_TABLE = [
+    ({}, Verb.ACT, Reason.ANSWERS_WRONGLY),
+    ({"known": False}, Verb.CLOSE, Reason.SITE_REMOVED),
+    ({"probe": Probe("www", success=True, time=NOW)}, Verb.WAIT, Reason.PASSING),
+    ({"probe": Probe("www", success=True, time=NOW - 60)}, Verb.WAIT, Reason.NO_FRESH_PROBE),
+    (
+        {
+            "probe": Probe("www", success=True, time=NOW),
+            "incident": replace(FACTS.incident, passes=1, passed_at=NOW - 3),
+        },
+        Verb.CLOSE,
+        Reason.PROVED,
+    ),
+    (
+        {
+            "probe": Probe("www", success=True, time=NOW),
+            "incident": replace(FACTS.incident, passes=1, passed_at=NOW - 1),
+        },
+        Verb.WAIT,
+        Reason.PASSING,
+    ),
+    ({"has_recover": False, "target": None}, Verb.OBSERVE, Reason.NO_RECOVER),
+    ({"mode": Mode.OBSERVE}, Verb.OBSERVE, Reason.OBSERVE_MODE),
+    ({"probe": failing("dns")}, Verb.ESCALATE, Reason.FOR_A_HUMAN),
+    ({"probe": failing("dns"), "canaries": (Canary("a", success=False),)}, Verb.WAIT, Reason.CANARIES_FAIL),
+    ({"probe": failing("timeout")}, Verb.LOOK, Reason.LOOK_FIRST),
+    ({"probe": failing("timeout"), "incident": looked("ok")}, Verb.ACT, Reason.DOES_NOT_ANSWER),
+    ({"probe": failing("timeout"), "incident": looked("local")}, Verb.ACT, Reason.DOES_NOT_ANSWER),
+    ({"probe": failing("timeout"), "incident": looked("unreachable")}, Verb.ACT, Reason.SERVER_UNREACHABLE),
+    ({"probe": failing("timeout"), "incident": looked("auth")}, Verb.ESCALATE, Reason.CANNOT_ENTER),
+    (
+        {"probe": failing("timeout"), "incident": looked("host_key_changed")},
+        Verb.ESCALATE,
+        Reason.CANNOT_ENTER,
+    ),
+    ({"history": (attempt(1), attempt(2))}, Verb.ESCALATE, Reason.NOTHING_LEFT),
+    ({"history": (attempt(1, permanent=True),)}, Verb.ESCALATE, Reason.ACTION_IMPOSSIBLE),
+    ({"probe": None}, Verb.WAIT, Reason.NO_FRESH_PROBE),
+    (
+        {"incident": replace(FACTS.incident, state=State.NEEDS_HUMAN, reason="nothing_left")},
+        Verb.ESCALATE,
+        Reason.NOTHING_LEFT,
+    ),
+    (
+        {"incident": replace(FACTS.incident, state=State.NEEDS_HUMAN, reason="for_a_human")},
+        Verb.ACT,
+        Reason.ANSWERS_WRONGLY,
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "verb", "reason"), DECIDE_TABLE)
+def test_the_decision_follows_the_facts(change: dict[str, object], verb: Verb, reason: Reason) -> None:
+    decision = decide(replace(FACTS, **change), NOW)  # type: ignore[arg-type]
+    assert (decision.verb, decision.reason) == (verb, reason)
+
+
+def test_a_guard_that_raises_refuses() -> None:
+    def broken(_facts: Facts, _step: Step, _now: float) -> Allow:
+        raise KeyError("oops")
+
+    decision = decide(FACTS, NOW, {**GUARDS, "broken": broken})
+    assert (decision.verb, decision.reason) == (Verb.REFUSE, Reason.GUARD_ERROR)
+
+
+def test_a_decision_keeps_the_numbers_of_every_guard_and_names_those_that_held() -> None:
+    decision = decide(replace(FACTS, pauses=(Pause("all", "", "", 1.0),)), NOW)
+    assert decision.numbers["held_by"] == ["paused"]
+    assert {"share", "cap", "attempts", "canaries_answering"} <= decision.numbers.keys()
+
+
+probes = st.one_of(
+    st.none(),
+    st.builds(
+        Probe,
+        site=st.just("www"),
+        success=st.booleans(),
+        time=st.floats(NOW - 30, NOW + 10),
+        reason=st.sampled_from(["status", "body", "refused", "timeout", "dns", "tls", "error", None]),
+    ),
+)
+histories = st.lists(
+    st.builds(
+        attempt,
+        st.integers(1, 99),
+        incident_id=st.integers(1, 2),
+        stage=st.sampled_from(sorted({Stage.FAILED, Stage.SUCCEEDED, Stage.ABANDONED})),
+        created_at=st.floats(NOW - 7200, NOW - 1),
+        finished_at=st.floats(NOW - 7200, NOW),
+        action=st.sampled_from(["restart_container", "reboot_linode"]),
+    ),
+    max_size=6,
+).map(tuple)
+servers = st.builds(
+    Server, st.just("web"), st.just(None), st.sampled_from([None, 7]), st.booleans(), st.booleans()
+)
+any_facts = st.builds(
+    Facts,
+    incident=st.builds(
+        Incident,
+        st.just(1),
+        st.just("www"),
+        st.sampled_from([State.OPEN, State.OBSERVING, State.NEEDS_HUMAN]),
+        st.just(NOW - 100),
+        reason=st.sampled_from([None, *Reason]),
+        look=st.one_of(
+            st.none(),
+            st.builds(
+                Look, st.floats(NOW - 300, NOW + 5), st.sampled_from(["ok", "local", "unreachable", "auth"])
+            ),
+        ),
+    ),
+    known=st.booleans(),
+    has_recover=st.booleans(),
+    target=st.one_of(st.none(), servers.map(lambda server: Target("www", server, container="nginx"))),
+    target_key=st.just("nginx"),
+    mode=st.sampled_from(Mode),
+    probe=probes,
+    sites=st.one_of(
+        st.none(),
+        st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([True, False, None]), max_size=8).map(
+            lambda found: states(**found, www=False)
+        ),
+    ),
+    canaries=st.one_of(
+        st.none(), st.lists(st.builds(Canary, st.just("c"), st.booleans()), max_size=2).map(tuple)
+    ),
+    neighbours=st.one_of(
+        st.none(),
+        st.lists(st.builds(Probe, st.just("n"), st.booleans(), st.just(NOW)), max_size=2).map(tuple),
+    ),
+    in_flight=st.frozensets(st.sampled_from("abcdefgh"), max_size=3),
+    pauses=st.lists(
+        st.builds(
+            Pause,
+            st.sampled_from(["all", "site:www", "server:web", "site:a"]),
+            st.just(""),
+            st.just(""),
+            st.just(1.0),
+        ),
+        max_size=2,
+    ).map(tuple),
+    lease=st.one_of(
+        st.none(), st.builds(Lease, st.just("web"), st.just("x"), st.just(1), st.floats(NOW - 9, NOW + 9))
+    ),
+    history=histories,
+    limits=st.builds(Limits, max_unhealthy=st.sampled_from([0.0, 0.3, 0.5, 1.0]), attempts=st.integers(1, 3)),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(any_facts)
+def test_nothing_is_ever_acted_on_that_must_not_be(facts: Facts) -> None:
+    decision = decide(facts, NOW)
+    if decision.verb is Verb.CLOSE and facts.known:
+        assert facts.probe is not None
+        assert facts.probe.success
+        assert passes_with(facts) >= facts.limits.passes
+    if decision.verb is not Verb.ACT:
+        return
+    assert facts.known
+    assert facts.mode is Mode.AUTO
+    assert facts.target is not None
+    assert facts.probe is not None
+    assert not facts.probe.success
+    assert NOW - facts.probe.time <= facts.limits.probe_max_age
+    assert kind_of(facts.probe.reason).value != "for_a_human"
+    assert all(pause.scope == "site:a" for pause in facts.pauses)
+    recent = [one for one in facts.history if one.counts and one.created_at > NOW - facts.limits.per]
+    assert len(recent) < facts.limits.attempts
+    assert facts.lease is None or facts.lease.expires_at <= NOW
+    assert facts.canaries is not None
+    assert not facts.canaries or any(one.success for one in facts.canaries)
+    assert facts.limits.max_unhealthy > 0
+    if decision.action == "reboot_linode":
+        assert facts.target.server.may_reboot
+        assert facts.target.server.linode is not None
+        assert not facts.target.server.local
+        assert facts.canaries
+        assert facts.neighbours is not None
+        assert not any(one.success for one in facts.neighbours)
+
+
+@pytest.mark.parametrize("guard", sorted(GUARDS))
+def test_a_verdict_that_is_not_to_allow_always_says_why(guard: str) -> None:
+    for name, change, step, _reason in GUARD_TABLE:
+        if name == guard:
+            verdict = GUARDS[name](replace(FACTS, **change), step, NOW)  # type: ignore[arg-type]
+            assert isinstance(verdict, Allow | WaitUntil | Refuse)
+            assert isinstance(verdict, Allow) or verdict.detail

@@ -1,0 +1,155 @@
+"""The pages, the pause, the metrics and the reload."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from remediator.incident import Verb
+from remediator.metrics import KNOWN_DECISIONS
+from tests.remediator.doubles import API, HOSTILE, SITES, Lab, lab
+from tests.waiting import until
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[Lab]:
+    with lab(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Lab]:
+    with lab(tmp_path, start=False) as found:
+        yield found
+
+
+def test_the_console_shows_sites_incidents_and_pauses(at_work: Lab) -> None:
+    at_work.exporter.failing["blog"] = "status"
+    at_work.post("blog")
+    at_work.wait("blog", "observing")
+    at_work.client.post(
+        "/api/v1/pause", json={"scope": "all", "by": "ann", "reason": "<b>move</b>"}, headers=API
+    )
+    page = at_work.client.get("/").text
+    assert "1 of 5 sites down" in page
+    assert "auto: nginx on web" in page
+    assert "Paused: all" in page
+    assert "&lt;b&gt;move&lt;/b&gt;" in page
+    assert "<b>move" not in page
+
+
+def test_what_a_container_logged_is_shown_as_text(at_work: Lab) -> None:
+    at_work.exporter.failing["www"] = "timeout"
+    at_work.post("www")
+    number = at_work.wait("www", "recovered")["id"]
+    page = at_work.client.get(f"/incidents/{number}").text
+    assert HOSTILE not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_pages_allow_no_script_and_nothing_from_elsewhere(idle: Lab) -> None:
+    for path in ("/", "/console.css", "/metrics", "/nowhere"):
+        headers = idle.client.get(path).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    page = idle.client.get("/").text
+    assert "<script" not in page
+    assert "://" not in page
+
+
+def test_the_console_is_there_without_an_exporter(idle: Lab) -> None:
+    idle.exporter.gone = True
+    assert "the exporter does not answer" in idle.client.get("/").text
+
+
+def test_what_is_not_there_is_a_404(idle: Lab) -> None:
+    assert idle.client.get("/incidents/99").status_code == 404
+    assert idle.client.get("/api/v1/incidents/99").status_code == 404
+    assert idle.client.get(f"/incidents/{10**30}").status_code == 404
+    assert idle.client.get(f"/api/v1/incidents/{10**30}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"scope": "site:nowhere"}',
+        b'{"scope": "everything"}',
+        b'{"scope": 3}',
+        b"\xff",
+        b"[" * 90_000,
+    ],
+)
+def test_a_pause_of_nothing_known_is_refused(idle: Lab, body: bytes) -> None:
+    assert idle.client.post("/api/v1/pause", data=body, headers=API).status_code == 400
+    assert idle.client.get("/api/v1/pause").json == {"pauses": []}
+
+
+@pytest.mark.parametrize("method", ["post", "delete"])
+def test_a_pause_needs_the_token_of_the_api(idle: Lab, method: str) -> None:
+    call = getattr(idle.client, method)
+    assert call("/api/v1/pause", json={"scope": "all"}).status_code == 401
+    assert call("/api/v1/pause", headers={"Authorization": "Bearer webhook-token"}).status_code == 401
+
+
+def test_a_pause_survives_a_restart_and_says_who_and_why(tmp_path: Path) -> None:
+    with lab(tmp_path, start=False) as first:
+        first.client.post(
+            "/api/v1/pause", json={"scope": "site:www", "by": "ann", "reason": "move"}, headers=API
+        )
+    with lab(tmp_path, start=False) as second:
+        (pause,) = second.client.get("/api/v1/pause").json["pauses"]
+        assert (pause["scope"], pause["by"], pause["reason"]) == ("site:www", "ann", "move")
+        assert (
+            second.client.delete("/api/v1/pause", json={"scope": "site:www"}, headers=API).status_code == 200
+        )
+        assert (
+            second.client.delete("/api/v1/pause", json={"scope": "site:www"}, headers=API).status_code == 404
+        )
+
+
+def test_every_known_label_value_is_there_from_the_start(idle: Lab) -> None:
+    families = {one.name: one for one in text_string_to_metric_families(idle.client.get("/metrics").text)}
+    decided = {
+        (one.labels["decision"], one.labels["reason"])
+        for one in families["sitemedic_decisions"].samples
+        if one.name.endswith("_total")
+    }
+    assert decided == {(str(verb), str(why)) for verb, reasons in KNOWN_DECISIONS.items() for why in reasons}
+    assert set(KNOWN_DECISIONS) == set(Verb)
+    assert {one.labels["state"] for one in families["sitemedic_incidents_open"].samples} >= {
+        "open",
+        "needs_human",
+    }
+
+
+def test_no_secret_is_seen_in_metrics_pages_or_settings(idle: Lab) -> None:
+    seen = idle.client.get("/metrics").text + idle.client.get("/").text + repr(idle.remediator.settings)
+    assert "webhook-token" not in seen
+    assert "api-token" not in seen
+
+
+def test_a_faulty_file_is_refused_whole_and_the_old_one_stays(idle: Lab) -> None:
+    idle.sites_file.write_text(SITES.replace("container: nginx", "contaner: nginx"))
+    answer = idle.client.post("/-/reload", headers=API)
+    assert answer.status_code == 500
+    assert "contaner" in answer.text
+    assert idle.remediator.policy().sites["www"].target is not None
+    idle.sites_file.write_text(SITES.replace("container: nginx", "container: caddy"))
+    assert idle.client.post("/-/reload").status_code == 401
+    assert idle.client.post("/-/reload", headers=API).status_code == 200
+    assert idle.remediator.policy().sites["www"].target.label == "caddy"  # type: ignore[union-attr]
+
+
+def test_a_changed_file_is_taken_by_itself(at_work: Lab) -> None:
+    at_work.sites_file.write_text(SITES.replace("container: nginx", "container: caddy"))
+    until(lambda: at_work.remediator.policy().sites["www"].target.label == "caddy", 5, "the new file")  # type: ignore[union-attr]
+
+
+def test_ready_says_no_when_the_reconciler_has_stopped(idle: Lab) -> None:
+    assert idle.client.get("/-/ready").status_code == 200
+    idle.remediator.reconciler.alive_at -= 100
+    assert idle.client.get("/-/ready").status_code == 503
+    assert idle.client.get("/-/healthy").status_code == 200
