@@ -4,8 +4,8 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
 
-from exporter.families import HEADERS, RESULT
-from exporter.lines import Labels, fixed_lines, history_lines, result_lines
+from exporter.families import FAILURE, HEADERS, RESULT
+from exporter.lines import Labels, failure_line, fixed_lines, history_lines, result_lines
 from exporter.result import Result
 from exporter.state import SiteState
 
@@ -77,6 +77,9 @@ async def gzipped(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def probe_text(result: Result) -> str:
-    """Return one result as /probe answers it: without labels of a site."""
+    """Return one result as /probe answers it: without labels of a site, and with its reason if it failed."""
     lines = result_lines(result, _NO_LABELS)
-    return "".join(header + text for header, text in zip(HEADERS, lines, strict=False) if text)
+    told = [header + text for header, text in zip(HEADERS, lines, strict=False) if text]
+    if result.reason is not None:
+        told.append(FAILURE.header + failure_line(result.reason, _NO_LABELS))
+    return "".join(told)

@@ -50,13 +50,15 @@ RESULT = (
 )
 """What one probe found: also the answer of /probe."""
 
+FAILURE = _gauge(
+    "sitemedic_probe_failure", "1 with the reason of the last probe's failure; absent while it succeeds."
+)
+
 HISTORY = (
     Family("sitemedic_probes_total", "counter", "Probes made on schedule."),
     Family("sitemedic_probe_failures_total", "counter", "Failed probes made on schedule, by reason."),
     Family("sitemedic_probe_latency_seconds", "histogram", "Duration of every probe made on schedule."),
-    _gauge(
-        "sitemedic_probe_failure", "1 with the reason of the last probe's failure; absent while it succeeds."
-    ),
+    FAILURE,
     _gauge("sitemedic_last_probe_timestamp_seconds", "When the last probe began."),
     _gauge("sitemedic_last_success_timestamp_seconds", "When the last successful probe began."),
     _gauge(

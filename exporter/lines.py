@@ -6,12 +6,13 @@ loop for 0.87 s at each scrape.
 
 from itertools import accumulate
 
-from exporter.families import FIXED, HISTORY
+from exporter.families import FAILURE, FIXED, HISTORY
+from exporter.reason import Reason
 from exporter.result import HTTPFacts, Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
 _LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
-_PROBES, _FAILURES, _LATENCY, _FAILURE, _LAST, _SUCCEEDED, _FAILING, _SLOW = (
+_PROBES, _FAILURES, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (
     family.name for family in HISTORY
 )
 _INFO, _INTERVAL, _AFTER, _WITHIN = (family.name for family in FIXED)
@@ -92,12 +93,17 @@ def history_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
         f"{_PROBES}{of} {state.probes}\n",
         "".join(failures),
         _histogram(_LATENCY, state, labels),
-        f'{_FAILURE}{head}reason="{last.reason}"}} 1\n' if last is not None and last.reason else "",
+        failure_line(last.reason, labels) if last is not None and last.reason else "",
         f"{_LAST}{of} {state.probed.wall!r}\n" if state.probed else "",
         f"{_SUCCEEDED}{of} {state.succeeded.wall!r}\n" if state.succeeded else "",
         f"{_FAILING}{of} {_since(state.failing)}\n" if last is not None else "",
         f"{_SLOW}{of} {_since(state.slow)}\n" if last is not None and state.site.within is not None else "",
     )
+
+
+def failure_line(reason: Reason, labels: Labels) -> str:
+    """Return the line that tells why the last probe failed."""
+    return f'{FAILURE.name}{labels.head}reason="{reason}"}} 1\n'
 
 
 def _since(moment: Moment | None) -> str:

@@ -68,6 +68,8 @@ class ProbeRequest:
         text = probe_text(result)
         if log is None:
             return text
+        if result.reason is not None:
+            log.add("Probe failed", reason=result.reason, detail=result.detail)
         steps = "\n".join(log.lines)
         return f"Logs for the probe:\n{steps}\n\n\n\nMetrics that would have been returned:\n{text}"
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.result import Phases, Result
 
 _DAY = 86400.0
+_PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def _good(result: Result) -> str:
 
 
 def _phases(phases: Phases) -> list[str]:
-    found = [(field.name, getattr(phases, field.name)) for field in fields(phases)]
-    return [f"{name} {seconds(value)}" for name, value in found if value > 0]
+    return [f"{name} {seconds(value)}" for name in _PHASES if (value := getattr(phases, name)) > 0]
 
 
 def _certificate(result: Result, now: float) -> list[str]:

@@ -1,0 +1,133 @@
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.exporter.running import Exporter, Site, exporter, site, write
+from tests.waiting import until
+
+SUCCESSFUL = "sitemedic_config_last_reload_successful"
+REFUSED = "configuration refused; the old one keeps running"
+BAD = {"sites": [{"name": "shop", "url": "ftp://a"}, {"name": "other", "url": "http://b/", "timeout": "1m"}]}
+
+
+def sites(told: Site, *names: str, **keys: Any) -> dict[str, Any]:
+    return {"sites": [{"name": name, "url": told.url, "interval": "200ms", **keys} for name in names]}
+
+
+def ask(running: Exporter, way: str) -> None:
+    """Have it reload: by HTTP, by signal, or by nothing but the changed file."""
+    if way == "http":
+        requests.post(f"{running.url}/-/reload", timeout=10)
+    elif way == "signal":
+        running.process.send_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("way", ["http", "signal", "by itself"])
+def test_a_good_file_is_taken_up_and_a_bad_one_is_not(tmp_path: Path, way: str) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        until(lambda: running.site("shop")["success"], 5, "a success")
+        probes = running.metric("sitemedic_probes_total", site="shop")
+        running.write(BAD)
+        ask(running, way)
+        until(lambda: running.metric(SUCCESSFUL) == 0, 10, "the refusal")
+        assert running.names() == ["shop"]
+        until(lambda: running.metric("sitemedic_probes_total", site="shop") > probes, 5, "more probes")
+        running.write(sites(told, "shop", "new"))
+        ask(running, way)
+        until(lambda: running.metric(SUCCESSFUL) == 1, 10, "the good one")
+        assert running.names() == ["shop", "new"]
+        assert running.metric("sitemedic_probes_total", site="shop") > probes
+        until(lambda: running.site("new")["success"], 5, "the new site's first probe")
+
+
+def test_a_refused_reload_answers_500_with_every_fault(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        running.write(BAD)
+        answer = requests.post(f"{running.url}/-/reload", timeout=10)
+        assert answer.status_code == 500
+        assert answer.text == (
+            "sites.yml: sites[0].url: must begin with http://, https:// or tcp://\n"
+            "sites.yml: sites[1].timeout: must be below interval (got 1m, interval 15s)\n"
+        )
+        assert requests.get(f"{running.url}/-/reload", timeout=5).status_code == 405
+
+
+def test_a_bad_file_is_told_once_per_change(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        running.write("sites: [")
+        until(lambda: running.metric(SUCCESSFUL) == 0, 10, "the first refusal")
+        os.utime(running.config)
+        running.write("sites: [[")
+        until(lambda: running.said().count(REFUSED) == 2, 10, "the second refusal")
+        running.write(sites(told, "shop"))
+        until(lambda: running.metric(SUCCESSFUL) == 1, 10, "the good one")
+        assert running.said().count(REFUSED) == 2
+
+
+def test_a_file_that_vanishes_changes_nothing(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        running.config.unlink()
+        until(lambda: running.metric(SUCCESSFUL) == 0, 10, "the refusal")
+        assert running.names() == ["shop"]
+        running.write(sites(told, "back"))
+        until(lambda: running.names() == ["back"], 10, "the file that came back")
+
+
+def test_a_removed_site_leaves_the_metrics(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop", "leaves")) as running:
+        until(lambda: running.site("leaves")["success"], 5, "a success")
+        running.write(sites(told, "shop"))
+        running.post("/-/reload")
+        assert 'site="leaves"' not in running.get("/metrics").text
+        assert running.names() == ["shop"]
+        assert requests.get(f"{running.url}/probe", {"site": "leaves"}, timeout=5).status_code == 404
+
+
+def test_a_streak_outlives_a_reload_that_changes_the_site(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        told.status = 500
+        until(lambda: running.site("shop")["success"] is False, 5, "the failure")
+        since = running.site("shop")["failing_since"]
+        running.write(sites(told, "shop", group="web", alert={"after": "1m"}))
+        running.post("/-/reload")
+        assert running.site("shop")["group"] == "web"
+        assert running.site("shop")["failing_since"] == since
+        assert running.metric("sitemedic_site_alert_after_seconds", site="shop") == 60
+
+
+def test_a_site_whose_url_changed_is_probed_soon(tmp_path: Path) -> None:
+    with site() as told, site() as other, exporter(tmp_path, sites(told, "shop")) as running:
+        until(lambda: running.site("shop")["success"], 5, "a success")
+        running.write(sites(other, "shop"))
+        running.post("/-/reload")
+        until(lambda: other.asked, 5, "a probe of the new address")
+
+
+def test_a_change_in_a_modules_file_or_a_target_list_is_noticed(tmp_path: Path) -> None:
+    with site() as told:
+        write(tmp_path / "blackbox.yml", "modules: {m: {prober: http}}")
+        (tmp_path / "targets").mkdir()
+        targets = tmp_path / "targets" / "a.yml"
+        write(targets, [{"targets": [told.url], "labels": {"module": "m", "interval": "200ms"}}])  # type: ignore[arg-type]
+        main = {"modules_file": "blackbox.yml", "site_files": ["targets/*.yml"]}
+        with exporter(tmp_path, main) as running:
+            until(lambda: running.site(told.url)["success"], 5, "a success")
+            write(
+                tmp_path / "blackbox.yml", "modules: {m: {prober: http, http: {valid_status_codes: [204]}}}"
+            )
+            until(lambda: running.site(told.url)["success"] is False, 10, "the changed module")
+            write(tmp_path / "targets" / "b.yml", [{"targets": ["tcp://127.0.0.1:1"]}])  # type: ignore[arg-type]
+            until(lambda: len(running.names()) == 2, 10, "the new target list")
+
+
+def test_mending_a_file_that_was_never_good_is_noticed(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        write(tmp_path / "more.yml", "modules: {m: {prober: htp}}")
+        running.write(sites(told, "shop", module="m") | {"modules_file": "more.yml"})
+        until(lambda: running.metric(SUCCESSFUL) == 0, 10, "the refusal")
+        write(tmp_path / "more.yml", "modules: {m: {prober: http}}")
+        until(lambda: running.metric(SUCCESSFUL) == 1, 10, "the mended modules file")
