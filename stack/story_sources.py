@@ -1,5 +1,6 @@
 """The services of a running demo, as the story asks them."""
 
+import fcntl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -132,7 +133,21 @@ def find_demo(root: Path, site: str) -> Demo:
                 f"what runs in {root} is no demo but watches real sites: nothing was touched. "
                 "For a demo, run ./sitemedic up --dir in an empty folder, with other ports in its .env"
             )
+        if _is_held(root / "data" / "up.lock"):
+            raise StackError(f"{root} is just being started or stopped: wait until ./sitemedic up says ready")
         raise StackError(NO_DEMO)
     if not running.demo or running.control_token_file is None:
         raise StackError(f"{home.run_file} does not tell of a demo: nothing was touched")
     return Demo(home, running, site)
+
+
+def _is_held(lock: Path) -> bool:
+    """Tell whether an `up` holds its folder, though it has not told what runs."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -8,7 +8,7 @@ import pytest
 
 from stack import story, story_sources
 from stack.errors import StackError
-from stack.home import Home
+from stack.home import Home, only_one
 from stack.promise import new_users_rhythm
 from stack.story import Story, unready
 from stack.story_plan import PLANS, Step, disorder
@@ -246,6 +246,11 @@ def test_an_effect_before_its_cause_is_told() -> None:
 
 def test_where_no_demo_runs_it_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"no demo is running here: start one with \./sitemedic up"):
+        find_demo(tmp_path, "shop")
+
+
+def test_while_the_demo_is_being_started_it_says_to_wait(tmp_path: Path) -> None:
+    with only_one(Home(tmp_path, demo=True)), pytest.raises(StackError, match="just being started"):
         find_demo(tmp_path, "shop")
 
 
