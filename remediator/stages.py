@@ -16,6 +16,7 @@ from remediator.incident import (
     Attempt,
     Decision,
     Incident,
+    Look,
     Mode,
     Outcome,
     Probe,
@@ -28,6 +29,8 @@ from remediator.playbook import RULES
 from remediator.store import pauses
 
 log = logging.getLogger(__name__)
+LOOK_STAYS_TRUE = 15.0
+"""Seconds; a second look at a dead server would take its whole SSH timeout again."""
 SOON = 1.0
 """Seconds until a stage that could not go on is entered again."""
 
@@ -143,7 +146,7 @@ class Stages:
                     stage=Stage.ACTING,
                     stage_at=now,
                     acted_at=attempt.acted_at or now,
-                    marks=dict(marks),
+                    marks={**marks, "acting_at": now},
                     detail="",
                 )
         if reason is not None:
@@ -238,7 +241,7 @@ class Stages:
         return action, target
 
     def _keep_evidence(self, attempt: Attempt, target: Target) -> None:
-        look = self._shop.look(target, self._shop.world())
+        look = self._look_just_taken(attempt) or self._shop.look(target, self._shop.world())
         try:
             probe = self._shop.exporter.probe(attempt.site)
         except (ExporterError, SiteUnknownError):
@@ -246,6 +249,13 @@ class Stages:
         else:
             evidence = {**look.evidence, "probe": dict(probe.raw)}
         self._attempts.save(attempt, evidence=evidence)
+
+    def _look_just_taken(self, attempt: Attempt) -> Look | None:
+        """Return the look that this attempt was decided on, where it is still true enough to be evidence."""
+        with self._shop.store.read() as connection:
+            incident = store_incidents.get(connection, attempt.incident_id)
+        look = incident.look if incident is not None else None
+        return look if look is not None and self._shop.now() - look.time <= LOOK_STAYS_TRUE else None
 
     def _probe(self, attempt: Attempt, within: float) -> Probe | None:
         """Probe now; without an answer put it off, and give up once `within` seconds are over."""
