@@ -112,8 +112,17 @@ def _install(environment: Path, lock: Path) -> None:
     wanted = sum("==" in line and not line.startswith((" ", "#")) for line in lock.open())
     command = [str(environment / "bin/python"), "-m", "pip", "install", "--require-hashes", "--no-input"]
     command += ["--disable-pip-version-check", "--retries", "2", "--requirement", str(lock)]
+    # The launcher's own settings would break the building of a package.
+    plain = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")
+    }
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=plain,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as pip:
         assert pip.stdout is not None
         last = deque(_with_progress(pip.stdout, lock.name, wanted), maxlen=200)
