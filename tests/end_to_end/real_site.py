@@ -37,6 +37,11 @@ class RealSite:
         """Kill the container as an out-of-memory killer would."""
         self.engine.docker("kill", NAME)
 
+    def spoil(self) -> None:
+        """Let it answer without its content until it is started anew."""
+        self.engine.docker("exec", NAME, "sh", "-c", "echo sold out > /tmp/index.html")
+        until(lambda: not self.answers(), 5, "the content to be gone")
+
     def starts(self) -> int:
         """Return how often the engine started the container, by its own record."""
         return len(self.engine.events(NAME, self.began, "start"))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,13 +55,15 @@ def write(path: Path, text: str | dict[str, Any]) -> None:
 
 
 @contextmanager
-def exporter(folder: Path, configuration: str | dict[str, Any], *flags: str) -> Iterator[Exporter]:
-    """Run an exporter until the block ends."""
+def exporter(
+    folder: Path, configuration: str | dict[str, Any], *flags: str, program: Sequence[str] = ("exporter",)
+) -> Iterator[Exporter]:
+    """Run an exporter until the block ends; `program` ("stack", "exporter") reads a whole sites.yml."""
     config = folder / "sites.yml"
     write(config, configuration)
     port = free_port()
     log = folder / "exporter.log"
-    command = [sys.executable, "-m", "exporter", f"--config.file={config}", *flags]
+    command = [sys.executable, "-m", *program, f"--config.file={config}", *flags]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output, cwd=ROOT
