@@ -29,7 +29,7 @@ class FakeLinode:
 
 
 @contextmanager
-def running_linode_api(power: Power | None = None, job_seconds: float = 0.3) -> Iterator[FakeLinode]:
+def running_linode_api(power: Power | None = None, job_seconds: float = 0.8) -> Iterator[FakeLinode]:
     """Serve an account with two Linodes, a token that may do what is needed, and two that may not."""
     account, faults = Account({LINODE: "web-1", 102: "db-1"}, power, job_seconds=job_seconds), Faults()
     tokens = {

@@ -19,6 +19,8 @@ from remediator.actions.action import (
 
 RESTART_MARGIN_SECONDS = 20.0
 """What `docker restart` may take beyond the stop timeout before we call it lost."""
+LATEST_SECONDS = 10.0
+"""A restart that is not sent within this is not sent: `happened` counts on its end being in time."""
 STABLE_SECONDS = 2.0
 """How long a container must have run, without being restarted by Docker, before the restart counts."""
 SETTLE_SECONDS = 180.0
@@ -47,12 +49,16 @@ class RestartContainer:
         if _started_anew(state, marks):
             return True
         begun = max(_number(marks, "prepared_at"), _number(marks, "acting_at"))
-        return None if world.now() < begun + limit(target) else False
+        return None if world.now() < begun + LATEST_SECONDS + limit(target) else False
 
     def act(self, target: Target, marks: Marks, world: World) -> Marks:
         """Restart it once; ActionError(unknown) when the end of the command was not seen."""
+        begun = world.now()
         with world.connect(target.server) as connector:
-            _restart(connector, target, docker.find(connector, target).name)
+            name = docker.find(connector, target).name
+            if world.now() - begun > LATEST_SECONDS:
+                raise _too_slow(target)
+            _restart(connector, target, name)
             after = _look_again(connector, target)
         return {**marks, "acted_at": world.now(), **after}
 
@@ -88,8 +94,8 @@ def _broken(state: docker.ContainerState, marks: Marks) -> str | None:
         return f"{state.name} is {state.status}"
     if not _started_anew(state, marks):
         return None
-    noted = marks.get("restart_count_after")
-    if isinstance(noted, int) and state.restart_count > noted:
+    count, started = marks.get("restart_count_after"), marks.get("started_at_after")
+    if isinstance(count, int) and (state.restart_count > count or state.started_at != started):
         return f"{state.name} ends by itself and is restarted by Docker again and again"
     if state.status == "exited":
         why = "killed for its memory" if state.oom_killed else state.error or "see its log"
@@ -120,6 +126,11 @@ def _restart(connector: Connector, target: Target, name: str) -> None:
         raise
     if result.exit_status != 0:
         raise docker.failure(result, "docker restart", target.server.name)
+
+
+def _too_slow(target: Target) -> ActionError:
+    text = f"{target.server.name} is too slow over SSH; nothing was restarted"
+    return ActionError(text, reason=Reason.UNREACHABLE)
 
 
 def _look_again(connector: Connector, target: Target) -> Marks:

@@ -64,7 +64,7 @@ class Checked:
 
 @pytest.fixture
 def account() -> Account:
-    return Account({LINODE: "web-1", 102: "db-1"}, job_seconds=0.3)
+    return Account({LINODE: "web-1", 102: "db-1"}, job_seconds=1)
 
 
 @pytest.fixture

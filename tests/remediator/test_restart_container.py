@@ -194,10 +194,21 @@ def test_whether_it_happened_is_read_from_the_engine(engine: DockerEngine, targe
     engine.run("shop")
     marks = ACTION.prepare(target, world)
     assert ACTION.happened(target, marks, world) is None, "a restart may still wait for the stop"
-    now += target.stop_timeout + 21
+    now += target.stop_timeout + 31
     assert ACTION.happened(target, marks, world) is False
     engine.docker("restart", "-t", "0", "shop")
     assert ACTION.happened(target, marks, world) is True
+
+
+def test_a_restart_that_comes_late_is_not_sent(engine: DockerEngine, target: Target) -> None:
+    times = iter([1000.0, 1000.0, 1011.0])
+    world = World(connect, None, lambda: next(times))
+    engine.run("shop")
+    before, marks = engine.started_at("shop"), ACTION.prepare(target, world)
+    with pytest.raises(ActionError) as caught:
+        ACTION.act(target, marks, world)
+    assert caught.value.reason is Reason.UNREACHABLE
+    assert engine.started_at("shop") == before
 
 
 def test_a_container_made_anew_counts_as_restarted(
