@@ -3,17 +3,15 @@
 ResolveError        a name that leads to no usable address; the message is for people
 """
 
-import asyncio
 import socket
 from dataclasses import dataclass
 from functools import lru_cache
 
-import aiodns
 import pycares
 
+from exporter.cares import Cares, CaresError
+
 _V4, _V6 = 4, 6
-_NO_SORT = 0x80
-"""ARES_AI_NOSORT: the answers in the name server's order, without a socket for each to sort them."""
 
 
 class ResolveError(Exception):
@@ -33,11 +31,11 @@ class Resolver:
 
     def __init__(self, nameservers: list[str] | None = None) -> None:
         """Make a resolver with the system's name servers, or with `nameservers` (host or host:port)."""
-        self._dns = aiodns.DNSResolver(nameservers=nameservers, timeout=2.0, tries=3)
+        self._cares = Cares(nameservers)
 
     async def close(self) -> None:
         """Abandon what is being asked and free the descriptors."""
-        await self._dns.close()
+        self._cares.close()
 
     async def lookup(self, name: str, prefer: int, fallback: bool, seconds: float) -> list[Address]:
         """Return the addresses to try, at most one of each protocol, the preferred one first.
@@ -47,16 +45,11 @@ class Resolver:
         """
         family = socket.AF_UNSPEC if fallback else _family(prefer)
         try:
-            async with asyncio.timeout(max(seconds, 0.001)):
-                answer = await self._dns.getaddrinfo(
-                    name, family=family, type=socket.SOCK_STREAM, flags=_NO_SORT
-                )
-        except TimeoutError:
-            raise ResolveError(f"no name server answered for {name} in time") from None
-        except aiodns.error.DNSError as error:
+            nodes = await self._cares.addresses(name, family, max(seconds, 0.001))
+        except CaresError as error:
             raise ResolveError(_explain(name, error)) from None
         found: dict[int, Address] = {}
-        for node in answer.nodes:
+        for node in nodes:
             protocol = _V6 if node.family == socket.AF_INET6 else _V4
             found.setdefault(protocol, Address(_text(node.addr[0]), protocol))
         chosen = [found[protocol] for protocol in _order(prefer, fallback) if protocol in found]
@@ -102,13 +95,11 @@ def _text(address: str | bytes) -> str:
     return address.decode() if isinstance(address, bytes) else address
 
 
-def _explain(name: str, error: aiodns.error.DNSError) -> str:
-    code = error.args[0] if error.args else None
-    if code == pycares.errno.ARES_ENOTFOUND:
+def _explain(name: str, error: CaresError) -> str:
+    if error.code == pycares.errno.ARES_ENOTFOUND:
         return f"the name {name} does not exist"
-    if code == pycares.errno.ARES_ENODATA:
+    if error.code == pycares.errno.ARES_ENODATA:
         return f"the name {name} has no address"
-    if code in (pycares.errno.ARES_ETIMEOUT, pycares.errno.ARES_ECONNREFUSED):
-        return f"no name server answered for {name}"
-    words = str(error.args[1]) if len(error.args) > 1 else "no answer"
-    return f"the name {name} was not resolved ({words})"
+    if error.code in (pycares.errno.ARES_ETIMEOUT, pycares.errno.ARES_ECONNREFUSED):
+        return f"no name server answered for {name} in time"
+    return f"the name {name} was not resolved ({error})"

@@ -9,6 +9,7 @@ import pytest
 
 from exporter.resolve import Address, ResolveError, Resolver, address_hash, literal
 from tests.exporter.loopback import run
+from tests.ports import free_port
 
 _TYPES = {1: socket.AF_INET, 28: socket.AF_INET6}
 
@@ -109,3 +110,42 @@ def test_addresses_are_known_as_such():
 def test_the_hash_is_blackbox_exporters():
     assert address_hash("127.0.0.1") == 3668918509
     assert address_hash("::1") == 1751717746
+
+
+def test_a_closed_resolver_leaves_nothing_watched_and_refuses():
+    async def test() -> None:
+        async with resolving(None) as resolver:
+            asked = asyncio.create_task(resolver.lookup("both.example", 4, True, 5))
+            await asyncio.sleep(0)
+            await resolver.close()
+            with pytest.raises(ResolveError):
+                await asked
+            with pytest.raises(ResolveError):
+                await resolver.lookup("both.example", 4, True, 5)
+
+    run(test())
+
+
+def test_a_name_server_that_refuses_is_told():
+    async def test() -> None:
+        resolver = Resolver([f"127.0.0.1:{free_port()}"])
+        with pytest.raises(ResolveError, match="no name server answered"):
+            await resolver.lookup("both.example", 4, True, 5)
+        await resolver.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 70 + ".example", "-", "*.example"])
+def test_an_impossible_name_is_a_resolve_error(name: str):
+    with pytest.raises(ResolveError, match="name"):
+        look_up(name, 4)
+
+
+def test_many_lookups_at_once_all_come_back():
+    async def test() -> int:
+        async with resolving(ZONE) as resolver:
+            found = await asyncio.gather(*(resolver.lookup("both.example", 6, True, 5) for _ in range(50)))
+            return len(found)
+
+    assert run(test()) == 50
