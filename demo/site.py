@@ -83,8 +83,6 @@ def make_server(host: str, port: int, health: Health) -> ThreadingHTTPServer:
             if fault == "slow":
                 time.sleep(health.slow_seconds)
             status, content_type, body = answer(self.path.partition("?")[0], fault)
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                _say(f"ERROR {self.path}: connection to the database lost", sys.stderr)
             payload = body.encode()
             self.send_response(status)
             self.send_header("Content-Type", content_type)
@@ -92,6 +90,8 @@ def make_server(host: str, port: int, health: Health) -> ThreadingHTTPServer:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(payload)
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                _say(f"ERROR {self.path}: connection to the database lost", sys.stderr)
 
         do_HEAD = do_GET  # noqa: N815
 
@@ -110,8 +110,7 @@ def make_server(host: str, port: int, health: Health) -> ThreadingHTTPServer:
 
 
 def _say(line: str, stream: Any = None) -> None:
-    stamp = time.strftime("%H:%M:%S", time.gmtime())
-    print(f"{stamp} {line}", file=stream or sys.stdout, flush=True)
+    print(line, file=stream or sys.stdout, flush=True)
 
 
 def _obey(health: Health) -> None:

@@ -9,8 +9,8 @@ The worst case, step by step, for a site that breaks right after a probe:
                                     `group_interval` where it told it of this site just before
     reconcile                       the remediator looks at its incidents at least this often
     2 × timeout                     a fresh probe must fail before the decision, and another before the act
-    2 × look                        only where SSH does not answer either: it is tried before the decision,
-                                    and again for the evidence
+    look                            only where SSH does not answer either: it is tried before the decision,
+                                    and what it finds is the evidence
 """
 
 import tempfile
@@ -48,7 +48,7 @@ class Rhythm:
     def break_to_action(self, server_answers: bool = True) -> float:
         """Return the longest time from the break to the action."""
         alerting = max(self.after, self.timeout + self.scrape) + self.evaluation + self.notify
-        looking = 0.0 if server_answers else 2 * self.look
+        looking = 0.0 if server_answers else self.look
         return self.interval + alerting + self.reconcile + 2 * self.timeout + looking
 
 

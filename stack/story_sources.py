@@ -71,9 +71,9 @@ class Demo:
             time=self.clock(),
             machine=ask("control", "/state", machine_seen),
             site=ask("exporter", "/api/v1/sites", lambda answer: site_seen(answer, self.site)),
-            incidents=ask("remediator", "/api/v1/incidents", self._incidents),
-            firing=ask("prometheus", "/api/v1/alerts", firing_seen),
             mails=ask("mailbox", "/api/mails", mails_seen),
+            incidents=ask("remediator", "/api/v1/incidents", self._incidents),
+            firing=ask("prometheus", "/api/v1/alerts", firing_seen),  # last: the cause of the two before
         )
         return Snapshot(**{**vars(found), "faults": tuple(faults)})
 

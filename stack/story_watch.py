@@ -1,5 +1,6 @@
 """Follow one break from snapshot to snapshot: which steps have happened, and what should not have. Pure."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from stack.story_seen import AttemptSeen, IncidentSeen, SiteSeen, Snapshot
 
 ALWAYS_FIRING = frozenset({"Watchdog"})
 _UNHAPPY = ("failed", "abandoned")
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z ")  # `docker logs --timestamps` puts one before each line
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ class Watch:
             return
         wanted = (self.plan.alert, self._site)
         if wanted in seen.firing and Step.ALERT not in self.times:
-            yield self._step(Step.ALERT, seen.time, f"Prometheus: {self.plan.alert}")
+            opened = [one.opened_at for one in seen.incidents or () if one.id > self._before.last_incident]
+            told = min([seen.time, *opened, *self._mailed(seen, Step.MAIL)])  # by these it had fired already
+            yield self._step(Step.ALERT, told, f"Prometheus: {self.plan.alert}")
         for name, site in seen.firing - self._before.firing - {wanted}:
             if name not in ALWAYS_FIRING:
                 self._problem(f"the alert {name} fires too" + (f" ({site})" if site else ""))
@@ -108,7 +112,8 @@ class Watch:
             if self.plan.heals and Step.ACTION not in self.times:
                 self._problem(f"{self.plan.alert} ended although nothing was done")
             elif self.plan.heals or Step.MENDED in self.times:
-                yield self._step(Step.RESOLVED, seen.time, f"Prometheus: {self.plan.alert} has ended")
+                ended = min([seen.time, *self._mailed(seen, Step.RESOLVED_MAIL)])
+                yield self._step(Step.RESOLVED, ended, f"Prometheus: {self.plan.alert} has ended")
 
     def _read_mails(self, seen: Snapshot) -> Iterator[Moment]:
         for mail in seen.mails or ():
@@ -123,6 +128,10 @@ class Watch:
                 self._problem(f"the same mail again: {text}")
             else:
                 yield self._step(step, mail.received, text)
+
+    def _mailed(self, seen: Snapshot, step: Step) -> list[float]:
+        new = (mail for mail in seen.mails or () if mail.id > self._before.last_mail)
+        return [mail.received for mail in new if self._step_of_mail(mail.subject) is step]
 
     def _step_of_mail(self, subject: str) -> Step | None:
         if self._site not in subject:
@@ -224,5 +233,5 @@ def describe_evidence(evidence: Mapping[str, Any]) -> str:
     if linode and evidence.get("ssh") != "ok":
         words.append(f"Linode {linode.get('status')}")
     if tail := evidence.get("log_tail"):
-        words.append(f"last logged: {str(tail[-1])[:70]}")
+        words.append(f"last logged: {_STAMP.sub('', str(tail[-1]))[:70]}")
     return ", ".join(words)

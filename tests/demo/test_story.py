@@ -38,7 +38,7 @@ def run(demo: RecordedDemo, kind: str, timeout: float = 1.0) -> int:
     ("kind", "told"),
     [
         ("bad-response", ["action          restart_container", "As it should be: break → action 10.4 s"]),
-        ("unreachable", ["action          reboot_linode", "the server boots", "SSH is back", "≤ 117 s"]),
+        ("unreachable", ["action          reboot_linode", "the server boots", "SSH is back", "≤ 97 s"]),
         ("slow", ["seen            by the exporter: it took", "mended", "nothing was touched"]),
     ],
 )
