@@ -59,8 +59,8 @@ def make(root: Path, locks: Sequence[str]) -> None:
     environment = root / ".venv"
     first = root / "requirements.lock"
     if not (_complete(environment, first) and _python_fits(environment)):
-        _say("first use: making .venv (about a minute)" if not environment.exists() else "making .venv anew")
         _need_venv()
+        _say("first use: making .venv (about a minute)" if not environment.exists() else "making .venv anew")
         try:
             environment.mkdir(exist_ok=True)
             (environment / first.name).unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def install(missing: Plan, say: Say) -> None:
 
     Raises PackageError with the last lines of apt-get's output.
     """
-    say(f"Installing {' '.join(missing.packages)} (their own services stay off)")
+    say(f"Installing {' '.join(missing.packages)}{' (their own services stay off)' if missing.units else ''}")
     with _no_service_starts():
         done = _apt(*missing.command)
         if done.returncode != 0:  # no package lists yet, or old ones
@@ -169,8 +169,16 @@ def _no_service_starts(policy: Path = _POLICY) -> Iterator[None]:
 
 
 def _turn_off(units: tuple[str, ...]) -> None:
-    if not units or shutil.which("systemctl") is None:
-        return
-    now = ("--now",) if Path("/run/systemd/system").is_dir() else ()
     for unit in units:  # one by one: a unit that this release does not have must not keep the others on
-        subprocess.run(("systemctl", "disable", *now, unit), capture_output=True, check=False)
+        for command in _off(unit, with_systemd=shutil.which("systemctl") is not None):
+            if shutil.which(command[0]):
+                subprocess.run(command, capture_output=True, check=False)
+
+
+def _off(unit: str, with_systemd: bool) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that stop a unit and keep it from starting at a boot."""
+    if with_systemd:
+        now = ("--now",) if Path("/run/systemd/system").is_dir() else ()
+        return (("systemctl", "disable", *now, unit),)
+    name = unit.partition(".")[0]
+    return (("deb-systemd-helper", "disable", unit), ("update-rc.d", name, "disable"))

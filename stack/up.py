@@ -71,7 +71,7 @@ def _need_ports(stack: Stack, environ: Mapping[str, str]) -> None:
     settings = load_settings(stack.adapt(environ), stack.home.data)
     wanted = services.ports(settings) + (stack.demo.ports() if stack.demo else ())
     if taken := ports.faults(wanted):
-        raise StackError("\n".join(taken))
+        raise StackError("\n  ".join(["nothing was started:", *taken]) if len(taken) > 1 else taken[0])
 
 
 def _run(stack: Stack, owner: int) -> int:

@@ -101,3 +101,12 @@ def test_an_ordinary_user_is_told_what_to_run(machine, monkeypatch):
 def test_a_program_that_stays_missing_after_the_install_is_told(machine):
     with pytest.raises(PackageError, match="prometheus is still missing from PATH"):
         ensure(("prometheus",), yes=True, say=lambda _: None)
+
+
+def test_a_service_is_kept_from_boots_with_and_without_systemd():
+    with_systemd = packages._off("ssh.service", with_systemd=True)
+    assert [command[:2] for command in with_systemd] == [("systemctl", "disable")]
+    assert packages._off("ssh.service", with_systemd=False) == (
+        ("deb-systemd-helper", "disable", "ssh.service"),
+        ("update-rc.d", "ssh", "disable"),
+    )
