@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from remediator.errors import ExporterError, SiteUnknownError
+from remediator.facts import Sites
 from remediator.incident import Canary, Probe, SiteState
 
 CONNECT_TIMEOUT = 2.0
@@ -56,14 +57,14 @@ class ExporterClient:
             if isinstance(one, Mapping)
         )
 
-    def sites(self) -> dict[str, SiteState]:
+    def sites(self) -> Sites:
         """Return what the schedule last saw of every site, by name."""
         status, answer = self._get("/api/v1/sites", {}, 10.0)
         found = answer.get("sites")
         if status != 200 or not isinstance(found, list):
             raise ExporterError(f"the exporter answered {status} to a question for its sites")
         states = (_site(one) for one in found if isinstance(one, Mapping) and one.get("site"))
-        return {state.site: state for state in states}
+        return Sites((state.site, state) for state in states)
 
     def _get(self, path: str, query: Mapping[str, str], timeout: float) -> tuple[int, dict[str, Any]]:
         session = getattr(self._local, "session", None)

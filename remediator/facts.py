@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from remediator.actions.action import Target
 from remediator.incident import Attempt, Canary, Incident, Lease, Mode, Pause, Probe, SiteState
@@ -27,6 +28,15 @@ class Limits:
     own_containers: frozenset[str] = frozenset()
 
 
+class Sites(dict[str, SiteState]):
+    """What the exporter's schedule last saw, by site; not changed once it is made."""
+
+    @cached_property
+    def failing(self) -> frozenset[str]:
+        """Return the sites whose last scheduled probe failed."""
+        return frozenset(name for name, state in self.items() if state.success is False)
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known about one incident now.
@@ -45,7 +55,7 @@ class Facts:
     mode: Mode = Mode.AUTO
     needs: tuple[str, ...] = ()
     probe: Probe | None = None
-    sites: Mapping[str, SiteState] | None = None
+    sites: Sites | None = None
     canaries: tuple[Canary, ...] | None = None
     neighbours: tuple[Probe, ...] | None = None
     servers: Mapping[str, str] = field(default_factory=dict)

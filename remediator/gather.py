@@ -12,10 +12,10 @@ from remediator import store_attempts, store_incidents
 from remediator.actions.action import Target, World
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.exporter_client import ExporterClient
-from remediator.facts import Facts, Step
+from remediator.facts import Facts, Sites, Step
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.verdict import Allow
-from remediator.incident import REVISABLE, Canary, Kind, Probe, SiteState, State, kind_of
+from remediator.incident import REVISABLE, Canary, Kind, Probe, State, kind_of
 from remediator.metrics import Metrics
 from remediator.playbook import DEAD, LOOK
 from remediator.policy import Policy, SitePolicy
@@ -68,10 +68,10 @@ class Gatherer:
         self._world = world
         self._metrics = metrics
         failed = lambda: metrics.problem("exporter")  # noqa: E731
-        self._sites: Shared[dict[str, SiteState]] = Shared(exporter.sites, timing.sites_max_age, failed)
+        self._sites: Shared[Sites] = Shared(exporter.sites, timing.sites_max_age, failed)
         self._canaries: Shared[tuple[Canary, ...]] = Shared(self._ask_canaries, timing.sites_max_age, failed)
 
-    def sites(self) -> dict[str, SiteState] | None:
+    def sites(self) -> Sites | None:
         """Return what the exporter's schedule last saw, or None."""
         return self._sites.get()
 
@@ -161,7 +161,7 @@ def _worth_a_probe(facts: Facts) -> bool:
 
     What the schedule saw as healthy is always worth one, since only a fresh probe closes an incident.
     """
-    state = (facts.sites or {}).get(facts.incident.site)
+    state = facts.sites.get(facts.incident.site) if facts.sites else None
     if facts.sites is None or state is None or state.success is not False:
         return True
     if not facts.has_recover:

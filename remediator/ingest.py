@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
+from sqlalchemy.exc import IntegrityError
+
 from remediator import store_incidents
 from remediator.alerts import Payload, SiteAlert, site_alerts
+from remediator.errors import StoreError
 from remediator.store import Store, add_notification
 
 
@@ -24,6 +27,16 @@ def take(store: Store, payload: Payload, body: bytes, known: Container[str], now
 
     A firing alert of a known site opens an incident, or wakes the open one; a resolved alert only wakes.
     """
+    try:
+        return _take(store, payload, body, known, now)
+    except IntegrityError:  # another remediator opened one of the incidents meanwhile: it is there now
+        try:
+            return _take(store, payload, body, known, now)
+        except IntegrityError as error:
+            raise StoreError("another remediator takes the same alerts in") from error
+
+
+def _take(store: Store, payload: Payload, body: bytes, known: Container[str], now: float) -> Taken:
     alerts = site_alerts(payload)
     ours = [one for one in alerts if one.site in known]
     with store.write() as connection:
@@ -39,16 +52,12 @@ def take(store: Store, payload: Payload, body: bytes, known: Container[str], now
             unknown_sites=len(alerts) - len(ours),
             body=body.decode(),
         )
-        opened = []
-        for one in ours:
-            if one.firing and one.site not in open_now:
-                new = store_incidents.open_incident(connection, one.site, now, "Alertmanager: SiteDown")
-                if new is not None:
-                    opened.append(new)
+        new = [one.site for one in ours if one.firing and one.site not in open_now]
+        opened = store_incidents.open_incidents(connection, new, now, "Alertmanager: SiteDown")
         woken = _note(ours, open_now)
         for status, ids in woken.items():
             store_incidents.note_alert(connection, ids, status)
-    return Taken(tuple(opened), (*woken["firing"], *woken["resolved"]), len(alerts) - len(ours))
+    return Taken((*opened.values(),), (*woken["firing"], *woken["resolved"]), len(alerts) - len(ours))
 
 
 def _note(alerts: list[SiteAlert], open_now: dict[str, int]) -> dict[str, list[int]]:

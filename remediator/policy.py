@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from core.sites import Document
 from remediator.actions.action import Target
@@ -32,7 +33,7 @@ class Policy:
     sites: Mapping[str, SitePolicy] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 
-    @property
+    @cached_property
     def servers(self) -> dict[str, str]:
         """Return the server of each site that has one."""
         return {name: one.target.server.name for name, one in self.sites.items() if one.target is not None}

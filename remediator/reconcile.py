@@ -26,6 +26,10 @@ from remediator.stages import Stages
 from remediator.store import forget_notifications, pauses
 
 log = logging.getLogger(__name__)
+BREATH = 0.02
+"""Seconds between two rounds at least, so that many small changes make one round."""
+LOOKS_A_SECOND = 50
+"""With thousands of open incidents each is looked at more rarely, so that new ones find time and CPU."""
 NOT_BEFORE = 0.2
 """Seconds until an incident is looked at again at the earliest, whatever its decision says."""
 
@@ -97,6 +101,7 @@ class Reconciler:
         wait = 0.0
         while not self._stopping.is_set():
             self._changed.wait(wait)
+            self._stopping.wait(BREATH)
             self._changed.clear()
             if self._stopping.is_set():
                 return
@@ -154,7 +159,7 @@ class Reconciler:
 
     def _consider(self, incident_id: int) -> None:
         """Gather the facts of one incident, decide, keep the decision, and do what it says."""
-        self._set_pace(incident_id, self._shop.now() + self._shop.timing.recheck)
+        self._set_pace(incident_id, self._shop.now() + self._recheck())
         try:
             facts = self._gatherer.gather(incident_id)
             if facts is None:
@@ -177,7 +182,7 @@ class Reconciler:
                 seen = {"passes": passes, "passed_at": probe.time if probe.success else None}
             if probe.reason != incident.probe_reason and not probe.success:
                 seen["probe_reason"] = probe.reason
-        state = (facts.sites or {}).get(incident.site)
+        state = facts.sites.get(incident.site) if facts.sites else None
         if incident.failing_since is None and state is not None and state.failing_since:
             seen["failing_since"] = state.failing_since
             self._shop.metrics.detect.observe(max(0.0, incident.opened_at - state.failing_since))
@@ -204,7 +209,7 @@ class Reconciler:
                 self._look(facts)
             case Verb.WAIT:
                 until = decision.until if decision.until is not None else now + timing.recheck
-                self._set_pace(incident.id, min(max(until, now + NOT_BEFORE), now + timing.recheck))
+                self._set_pace(incident.id, min(max(until, now + self._breath()), now + self._recheck()))
             case Verb.REFUSE:
                 pass
             case Verb.OBSERVE:
@@ -229,7 +234,7 @@ class Reconciler:
         self._set_pace(facts.incident.id, 0.0)
 
     def _move(self, facts: Facts, state: State, decision: Decision, now: float) -> None:
-        self._set_pace(facts.incident.id, now + self._shop.timing.idle_recheck)
+        self._set_pace(facts.incident.id, now + max(self._shop.timing.idle_recheck, self._recheck()))
         if facts.incident.state is state and facts.incident.reason == decision.reason:
             return  # the usual case, without a transaction
         with self._shop.store.write(PATIENCE) as connection:
@@ -250,6 +255,12 @@ class Reconciler:
             told = fields(site=incident.site, incident=incident.id, outcome=outcome)
             log.info("incident closed", extra=told)
             self.tell_now()
+
+    def _recheck(self) -> float:
+        return max(self._shop.timing.recheck, len(self._pace) / LOOKS_A_SECOND)
+
+    def _breath(self) -> float:
+        return max(NOT_BEFORE, len(self._pace) / LOOKS_A_SECOND)
 
     def _set_pace(self, incident_id: int, due_at: float) -> None:
         with self._lock:

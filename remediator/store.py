@@ -7,6 +7,7 @@ the connection of a transaction opened here.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ from remediator.incident import Pause
 from remediator.store_engine import BUSY_TIMEOUT, mapped, open_engine
 from remediator.store_schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
 
-WRITER_PATIENCE = 0.4
+WRITER_PATIENCE = 0.55
 """Seconds that a writing transaction waits for another one of this process."""
 
 
@@ -32,6 +33,10 @@ class Store:
     ) -> None:
         self._engine = open_engine(url, busy_timeout)
         self._writer = threading.Lock()
+        self._counting = threading.Lock()
+        self._requests = 0
+        self._no_request = threading.Event()
+        self._no_request.set()
         self._patience = patience
 
     def prepare(self) -> None:
@@ -49,9 +54,11 @@ class Store:
     def write(self, patience: float | None = None) -> Iterator[Connection]:
         """Open the one writing transaction; it commits at the end, or not at all.
 
-        Raises StoreError when another writer keeps it for longer than `patience` seconds.
+        A request gives no `patience`: it goes first, and soon gives up. A worker gives some, and lets every
+        request go before it. Raises StoreError when another writer has it for longer than that.
         """
-        if not self._writer.acquire(timeout=self._patience if patience is None else patience):
+        taken = self._take_turn() if patience is None else self._wait_for_turn(patience)
+        if not taken:
             raise StoreError("another write is under way")
         try:
             with mapped(), self._engine.connect() as connection:
@@ -60,6 +67,24 @@ class Store:
                     yield connection
         finally:
             self._writer.release()
+
+    def _take_turn(self) -> bool:
+        with self._counting:
+            self._requests += 1
+            self._no_request.clear()
+        try:
+            return self._writer.acquire(timeout=self._patience)
+        finally:
+            with self._counting:
+                self._requests -= 1
+                if self._requests == 0:
+                    self._no_request.set()
+
+    def _wait_for_turn(self, patience: float) -> bool:
+        deadline = time.monotonic() + patience
+        if not self._no_request.wait(patience):
+            return False
+        return self._writer.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def check_writable(self) -> None:
         """Write one row and take it back; raise StoreError where that does not work."""

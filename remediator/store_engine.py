@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from remediator.errors import StoreError, StoreUnusableError
 
-BUSY_TIMEOUT = 0.4
+BUSY_TIMEOUT = 0.3
 """Seconds that one statement waits for a lock: short, so that a locked database is a 503 and not a hang."""
 
 

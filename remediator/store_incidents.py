@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from remediator.incident import Decision, Incident, Look, Outcome, State
-from remediator.store import insert_unless_there, new_id, record
-from remediator.store_schema import DECISIONS, INCIDENTS
+from remediator.store import record
+from remediator.store_schema import DECISIONS, EVENTS, INCIDENTS
 
 _CHUNK = 500
 
 
-def open_incident(connection: Connection, site: str, now: float, text: str) -> int | None:
-    """Open an incident for a site; None where one is open already."""
-    statement = insert(INCIDENTS).values(site=site, state=State.OPEN, opened_at=now)
-    result = insert_unless_there(connection, statement)
-    if result is None:
-        return None
-    opened = new_id(result)
-    record(connection, now, "opened", text, incident_id=opened)
+def open_incidents(connection: Connection, sites: Sequence[str], now: float, text: str) -> dict[str, int]:
+    """Open an incident for each of these sites; return their ids.
+
+    None of them may have an open one: IntegrityError says that another remediator was quicker.
+    """
+    if not sites:
+        return {}
+    rows = [{"site": site, "state": State.OPEN, "opened_at": now} for site in sites]
+    result = connection.execute(insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id), rows)
+    opened = {row.site: row.id for row in result}
+    events = [
+        {"time": now, "kind": "opened", "text": text, "incident_id": number, "data": {}}
+        for number in opened.values()
+    ]
+    connection.execute(insert(EVENTS), events)
     return opened
 
 

@@ -21,8 +21,7 @@ def max_unhealthy(facts: Facts, _step: Step, now: float) -> Verdict:
     if facts.sites is None:
         return WaitUntil(Reason.NO_SITES, now + SOON, "the exporter could not be asked for its sites")
     site = facts.incident.site
-    failing = {name for name, state in facts.sites.items() if state.success is False}
-    unhealthy = (failing | facts.in_flight | {site}) & (facts.sites.keys() | {site})
+    unhealthy = facts.sites.failing | {site} | (facts.in_flight & facts.sites.keys())
     total = max(len(facts.sites), len(unhealthy))
     cap = facts.limits.max_unhealthy
     share = len(unhealthy) / total
@@ -31,28 +30,30 @@ def max_unhealthy(facts: Facts, _step: Step, now: float) -> Verdict:
         return Refuse(
             Reason.TOO_MANY_UNHEALTHY, "max_unhealthy is 0: nothing is ever touched", numbers=numbers
         )
-    if total < FEW or _one_thing(unhealthy, facts.sites, facts.servers):
-        others = sorted(facts.in_flight - {site})
-        if others:
-            return WaitUntil(Reason.ONE_AT_A_TIME, now + SOON, f"{others[0]} is being worked on", numbers)
+    if total >= FEW and share <= cap:
         return Allow(numbers)
-    if share > cap:
+    if total >= FEW and not _one_thing(unhealthy, facts.sites, facts.servers):
         detail = f"{len(unhealthy)} of {total} sites are unhealthy, more than {cap:.0%}"
         return WaitUntil(Reason.TOO_MANY_UNHEALTHY, now + SOON, detail, numbers)
+    others = sorted(facts.in_flight - {site})
+    if others:
+        return WaitUntil(Reason.ONE_AT_A_TIME, now + SOON, f"{others[0]} is being worked on", numbers)
     return Allow(numbers)
 
 
 def _one_thing(unhealthy: Iterable[str], sites: Mapping[str, SiteState], servers: Mapping[str, str]) -> bool:
     """Tell whether the unhealthy sites hang together by their servers and root sites."""
-    groups: list[set[str]] = []
+    leaders: dict[str, str] = {}
+
+    def leader(key: str) -> str:
+        while leaders.setdefault(key, key) != key:
+            leaders[key] = key = leaders[leaders[key]]
+        return key
+
+    roots = []
     for name in unhealthy:
         state = sites.get(name)
-        keys = {f"root {state.part_of if state else name.partition('/')[0]}"}
+        roots.append(f"root {state.part_of if state else name.partition('/')[0]}")
         if name in servers:
-            keys.add(f"server {servers[name]}")
-        touching = [group for group in groups if group & keys]
-        groups = [group for group in groups if not group & keys]
-        groups.append(keys.union(*touching))
-        if len(groups) > 50:
-            return False
-    return len(groups) <= 1
+            leaders[leader(roots[-1])] = leader(f"server {servers[name]}")
+    return len({leader(root) for root in roots}) <= 1

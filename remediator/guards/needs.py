@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step
+from remediator.facts import Facts, Sites, Step
 from remediator.guards.verdict import SOON, Allow, Verdict, WaitUntil
 from remediator.incident import Reason
 
@@ -11,7 +11,7 @@ def needs(facts: Facts, _step: Step, now: float) -> Verdict:
     """Wait while a site that this one needs is not healthy."""
     if not facts.needs:
         return Allow()
-    states = facts.sites or {}
+    states = facts.sites if facts.sites is not None else Sites()
     for name in facts.needs:
         state = states.get(name)
         if state is None or state.success is not True:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from remediator.actions.action import Server, SshSettings, Target
 from remediator.decide import decide, passes_with
-from remediator.facts import Facts, Limits, Step
+from remediator.facts import Facts, Limits, Sites, Step
 from remediator.guards import GUARDS
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
@@ -41,8 +41,8 @@ def failing(reason: str = "status", age: float = 0.5) -> Probe:
     return Probe("www", success=False, time=NOW - age, reason=reason)
 
 
-def states(**success: bool | None) -> dict[str, SiteState]:
-    return {name: SiteState(name, ok, part_of=name) for name, ok in success.items()}
+def states(**success: bool | None) -> Sites:
+    return Sites((name, SiteState(name, ok, part_of=name)) for name, ok in success.items())
 
 
 HEALTHY_REST = states(www=False, blog=True, wiki=True, docs=True)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
+from sqlalchemy.exc import IntegrityError
 
 from remediator import store_attempts, store_incidents
 from remediator.errors import LeaseLostError, StoreError, StoreUnusableError
@@ -28,6 +29,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
+def opened(connection: Connection) -> int:
+    return store_incidents.open_incidents(connection, ["www"], NOW, "")["www"]
+
+
 def row(incident_id: int, fence: int, server: str = "web") -> dict[str, object]:
     return {
         "incident_id": incident_id, "site": "www", "server": server, "target": "nginx", "action": "a",
@@ -38,15 +43,15 @@ def row(incident_id: int, fence: int, server: str = "web") -> dict[str, object]:
 
 def test_a_site_has_one_open_incident_at_a_time(store: Store) -> None:
     with store.write() as connection:
-        first = store_incidents.open_incident(connection, "www", NOW, "")
-        assert first is not None
-        assert store_incidents.open_incident(connection, "www", NOW, "") is None
+        first = opened(connection)
         incident = store_incidents.get(connection, first)
         assert incident is not None
         proved = Decision(Verb.CLOSE, Reason.PROVED)
         assert store_incidents.close(connection, incident, Outcome.BY_ITSELF, proved, NOW)
         assert not store_incidents.close(connection, incident, Outcome.BY_ITSELF, proved, NOW)
-        assert store_incidents.open_incident(connection, "www", NOW, "") is not None
+        assert opened(connection) > first
+    with pytest.raises(IntegrityError), store.write() as connection:
+        opened(connection)
 
 
 def test_a_lease_is_taken_once_and_again_only_after_its_end_under_a_higher_number(store: Store) -> None:
@@ -60,7 +65,7 @@ def test_a_lease_is_taken_once_and_again_only_after_its_end_under_a_higher_numbe
 
 def test_a_holder_whose_lease_has_gone_writes_nothing_any_more(store: Store) -> None:
     with store.write() as connection:
-        incident = store_incidents.open_incident(connection, "www", NOW, "") or 0
+        incident = opened(connection)
         fence = store_attempts.take_lease(connection, "web", "a", NOW, 10) or 0
         attempt_id = store_attempts.add(connection, row(incident, fence))
         attempt = store_attempts.get(connection, attempt_id)
@@ -129,7 +134,7 @@ def test_a_pause_undoes_what_was_decided_before_it(tmp_path: Path) -> None:
 def test_what_fails_inside_a_transaction_leaves_nothing(store: Store) -> None:
     def fail() -> None:
         with store.write() as connection:
-            store_incidents.open_incident(connection, "www", NOW, "")
+            opened(connection)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -183,17 +188,17 @@ def test_writing_is_durable_and_readers_are_not_held_up(store: Store) -> None:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert store_incidents.listing(connection) == []
         with store.write() as writing:
-            store_incidents.open_incident(writing, "www", NOW, "")
+            opened(writing)
         assert store_incidents.listing(connection) == []
 
 
 def test_a_decision_that_is_no_news_is_not_stored_again(store: Store) -> None:
     with store.write() as connection:
-        opened = store_incidents.open_incident(connection, "www", NOW, "") or 0
+        number = opened(connection)
         wait = Decision(Verb.WAIT, Reason.COOLDOWN, "59 s left", until=NOW + 59)
-        for number in range(3):
-            incident = store_incidents.get(connection, opened)
+        for turn in range(3):
+            incident = store_incidents.get(connection, number)
             assert isinstance(incident, Incident)
-            assert store_incidents.keep_decision(connection, incident, wait, NOW) is (number == 0)
+            assert store_incidents.keep_decision(connection, incident, wait, NOW) is (turn == 0)
         assert connection.execute(text("SELECT count(*) FROM decisions")).scalar() == 1
         assert connection.execute(INCIDENTS.select()).one().state == State.OPEN
