@@ -1,13 +1,16 @@
 """The JSON that the exporter answers with, and writes to the results file; times in unix seconds."""
 
+import asyncio
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from exporter.result import Result
 from exporter.state import Moment, SiteState
 from exporter.watched import WatchedSite
+
+_AT_ONCE = 50
 
 
 def probe_answer(site: WatchedSite, result: Result) -> dict[str, Any]:
@@ -62,10 +65,16 @@ def site_answer(state: SiteState, now: float) -> dict[str, Any]:
     }
 
 
-def sites_answer(states: Iterable[SiteState]) -> dict[str, Any]:
-    """Return what is known of all sites."""
+async def sites_answer(states: Sequence[SiteState]) -> AsyncIterator[bytes]:
+    """Yield the JSON of all sites, giving the loop back after some of them."""
     now = time.monotonic()
-    return {"sites": [site_answer(state, now) for state in states]}
+    before = b'{"sites": ['
+    for start in range(0, len(states), _AT_ONCE):
+        piece = ", ".join(json.dumps(site_answer(state, now)) for state in states[start : start + _AT_ONCE])
+        yield before + piece.encode()
+        before = b", "
+        await asyncio.sleep(0)
+    yield b"]}" if states else before + b"]}"
 
 
 def canary_answer(shown: str, result: Result) -> dict[str, Any]:

@@ -12,9 +12,7 @@ from exporter.result import HTTPFacts, Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
 _LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
-_PROBES, _FAILURES, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (
-    family.name for family in HISTORY
-)
+_PROBES, _FAILURES, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (family.name for family in HISTORY)
 _INFO, _INTERVAL, _AFTER, _WITHIN = (family.name for family in FIXED)
 _NO_TLS = ("", "", "")
 _NO_HTTP = ("",) * 8

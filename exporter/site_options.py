@@ -1,6 +1,7 @@
 """The keys of sites.yml that the exporter reads: modules, canaries, and how each site is probed."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator
@@ -24,6 +25,7 @@ RESERVED_LABELS = frozenset(
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
+@lru_cache(maxsize=20_000)
 def prober_of(url: str) -> str:
     """Return the prober that a URL's scheme asks for.
 

@@ -1,18 +1,22 @@
 """The exporter over HTTP."""
 
 import html
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
 from core import VERSION
 from core.faults import ConfigError
+from core.logs import fields
 from exporter.answers import canary_answer, probe_answer, sites_answer
 from exporter.exposition import CONTENT_TYPE, gzipped, pieces, probe_text
 from exporter.on_demand import ProbeRequest, RefusalError
 from exporter.reload import Reloader
 from exporter.service import Exporter
 from exporter.state import SiteState
+
+_log = logging.getLogger(__name__)
 
 _SHOWN = 500
 
@@ -31,7 +35,7 @@ class Handlers:
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics, allow_head=False)
         app.router.add_get("/probe", self.probe)
-        app.router.add_get("/api/v1/sites", self.sites)
+        app.router.add_get("/api/v1/sites", self.sites, allow_head=False)
         app.router.add_get("/api/v1/canaries", self.canaries)
         app.router.add_get("/-/healthy", self.healthy)
         app.router.add_get("/-/ready", self.ready)
@@ -41,16 +45,11 @@ class Handlers:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer with the exposition of all sites and of the exporter itself."""
-        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"})
-        body = self._exposition()
+        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         if _takes_gzip(request.headers.get("Accept-Encoding", "")):
-            response.headers["Content-Encoding"] = "gzip"
-            body = gzipped(body)
-        await response.prepare(request)
-        async for piece in body:
-            await response.write(piece)
-        await response.write_eof()
-        return response
+            headers["Content-Encoding"] = "gzip"
+            return await _streamed(request, gzipped(self._exposition()), headers)
+        return await _streamed(request, self._exposition(), headers)
 
     async def _exposition(self) -> AsyncIterator[bytes]:
         async for piece in pieces(list(self._exporter.states.values())):
@@ -71,9 +70,10 @@ class Handlers:
             return web.Response(text=f"{refusal}\n", status=refusal.status)
         return web.json_response(probe_answer(site, result)) if wants_json else _text(probe_text(result))
 
-    async def sites(self, _request: web.Request) -> web.Response:
+    async def sites(self, request: web.Request) -> web.StreamResponse:
         """Answer with what is known of every site."""
-        return web.json_response(sites_answer(self._exporter.states.values()))
+        body = sites_answer(list(self._exporter.states.values()))
+        return await _streamed(request, body, {"Content-Type": "application/json; charset=utf-8"})
 
     async def canaries(self, _request: web.Request) -> web.Response:
         """Answer with a fresh probe of every canary."""
@@ -112,6 +112,21 @@ def _row(state: SiteState) -> str:
     outcome = "not probed yet" if last is None else "ok" if last.success else f"{last.reason}: {last.detail}"
     cells = (state.site.name, state.site.instance, outcome)
     return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>\n"
+
+
+async def _streamed(
+    request: web.Request, body: AsyncIterator[bytes], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """Send `body` piece by piece; who hangs up gets no more of it."""
+    response = web.StreamResponse(headers=headers)
+    try:
+        await response.prepare(request)
+        async for piece in body:
+            await response.write(piece)
+        await response.write_eof()
+    except ConnectionError:
+        _log.debug("the asker hung up", extra=fields(path=request.path))
+    return response
 
 
 def _text(text: str) -> web.Response:

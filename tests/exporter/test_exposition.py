@@ -135,13 +135,13 @@ def test_labels_are_escaped() -> None:
 
 
 def test_each_family_stands_together_and_once_with_thousands_of_sites() -> None:
-    text = exposition([state(f"site-{n}", GOOD if n % 2 else REFUSED) for n in range(1500)])
+    text = exposition([state(f"site-{n}", GOOD if n % 2 else REFUSED) for n in range(600)])
     types = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(types) == len(set(types))
     families = list(text_string_to_metric_families(text))
     assert len(families) == len(types)
     success = next(family for family in families if family.name == "probe_success")
-    assert len(success.samples) == 1500
+    assert len(success.samples) == 600
     series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(series) == len(set(series))
 

@@ -192,6 +192,31 @@ def test_canaries_are_probed_when_asked(tmp_path: Path) -> None:
             ]
 
 
+def test_without_sites_the_json_is_empty(shared: Exporter) -> None:
+    assert shared.get("/api/v1/sites").json() == {"sites": []}
+    assert shared.get("/api/v1/canaries").json() == {"canaries": []}
+
+
+def test_hundreds_of_sites_are_whole_json(tmp_path: Path) -> None:
+    names = [f"s-{number}" for number in range(203)]
+    sites = [{"name": name, "url": "tcp://127.0.0.1:1", "interval": "1h"} for name in names]
+    with exporter(tmp_path, {"sites": sites}) as running:
+        assert running.names() == names
+
+
+def test_a_scraper_that_hangs_up_leaves_no_trace(tmp_path: Path) -> None:
+    sites = [{"name": f"s-{n}", "url": "tcp://127.0.0.1:1", "interval": "1h"} for n in range(3000)]
+    with exporter(tmp_path, {"sites": sites}) as running:
+        for _ in range(3):
+            port = int(running.url.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as hasty:
+                hasty.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+                hasty.recv(10)
+        assert running.metric("sitemedic_exporter_sites") == 3000
+        assert "Traceback" not in running.said()
+        assert "level=error" not in running.said()
+
+
 def test_the_page_shows_sites_and_escapes_them(tmp_path: Path) -> None:
     with site() as told, exporter(tmp_path, one_site(told, url=f"{told.url}<b>")) as running:
         page = running.get("/").text
