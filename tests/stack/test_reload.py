@@ -1,0 +1,194 @@
+import os
+import threading
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from core.faults import ConfigError
+from stack import reload as reloading
+from stack.errors import StackError
+from stack.home import Home
+from stack.reload import Reloader, read, write
+from stack.services import services
+from stack.supervise import Supervisor
+from tests.ports import free_port
+
+SITES = """
+defaults: {email: ops@example.com}
+sites:
+  - {name: www, url: "http://127.0.0.1:1/"}
+"""
+
+
+class Running:
+    """A supervisor whose services are only names; notes what is started again."""
+
+    def __init__(self, home, configuration):
+        self._home = home
+        self._configuration = configuration
+        self.replaced = []
+
+    def services(self):
+        return services(self._home, self._configuration.settings, self._configuration.environ)
+
+    def pids(self):
+        return {service.name: 1 for service in self.services()}
+
+    def replace(self, service):
+        self.replaced.append(service.name)
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "sites.yml").write_text(SITES)
+    (tmp_path / ".env").write_text("SMTP_HOST=127.0.0.1\nSMTP_TLS=none\nSMTP_FROM=a@example.com\n")
+    return Home(tmp_path, demo=False)
+
+
+@pytest.fixture
+def stack(home, monkeypatch):
+    """Give what is said, what is reloaded, the supervisor and the reloader of a stack that runs."""
+    said, reloaded = [], []
+
+    def reload(service, pid):
+        reloaded.append(service.name)
+        return True
+
+    monkeypatch.setattr(reloading, "reload", reload)
+    configuration = read(home, lambda environ: environ)
+    write(home, configuration)
+    running = Running(home, configuration)
+    return (
+        said,
+        reloaded,
+        running,
+        Reloader(home, configuration, lambda environ: environ, running, said.append),
+    )
+
+
+def rendered(home):
+    return yaml.safe_load((home.rendered / "alertmanager.yml").read_text())
+
+
+def test_nothing_happens_while_nothing_changes(stack):
+    said, reloaded, running, reloader = stack
+    assert not reloader.look()
+    assert (said, reloaded, running.replaced) == ([], [], [])
+
+
+def test_a_changed_sites_file_is_rendered_and_reloaded_without_a_restart(home, stack):
+    said, reloaded, running, reloader = stack
+    home.sites_file.write_text(SITES.replace("ops@", "night@"))
+    assert reloader.look()
+    assert "night@example.com" in str(rendered(home))
+    assert (reloaded, running.replaced) == (["alertmanager", "prometheus"], [])
+    assert said == ["The changed configuration is in use"]
+
+
+def test_a_broken_change_is_told_with_every_fault_and_changes_nothing(home, stack):
+    said, reloaded, running, reloader = stack
+    before = {path: path.read_bytes() for path in home.rendered.rglob("*") if path.is_file()}
+    home.sites_file.write_text(SITES.replace("url:", "ulr:"))
+    (home.root / ".env").write_text("SMTP_HOST=127.0.0.1\nSMTP_PORT=many\n")
+    assert not reloader.look()
+    [told] = said
+    assert told.startswith("The changed configuration is not used; everything runs on as before:")
+    assert "sites[0]" in told
+    assert "SMTP_PORT" in told
+    assert {path: path.read_bytes() for path in before} == before
+    assert (reloaded, running.replaced) == ([], [])
+
+
+def test_a_mended_change_is_taken_over(home, stack):
+    _, _, _, reloader = stack
+    home.sites_file.write_text("sites: [")
+    assert not reloader.look()
+    home.sites_file.write_text(SITES.replace("www", "web"))
+    assert reloader.look()
+    assert [site.name for site in reloader.configuration.document.sites] == ["web"]
+
+
+def test_a_new_linode_token_starts_the_remediator_again_and_nothing_else(home, stack):
+    said, _, running, reloader = stack
+    with (home.root / ".env").open("a") as file:
+        file.write("LINODE_TOKEN=new\n")
+    assert reloader.look()
+    assert running.replaced == ["remediator"]
+    assert "new" not in "".join(said).replace("new settings", "")
+
+
+def test_a_changed_port_waits_for_the_next_start(home, stack):
+    said, _, running, reloader = stack
+    with (home.root / ".env").open("a") as file:
+        file.write("PROMETHEUS_PORT=19999\n")
+    assert reloader.look()
+    assert said[0] == "PROMETHEUS_PORT: used from the next start of ./sitemedic up on"
+    assert running.replaced == []
+    assert "19999" not in (home.rendered / "prometheus.yml").read_text()
+
+
+def test_an_env_file_that_appears_later_is_noticed(tmp_path, monkeypatch):
+    (tmp_path / "sites.yml").write_text(SITES)
+    home = Home(tmp_path, demo=False)
+    monkeypatch.setattr(reloading, "reload", lambda *_: True)
+    configuration = read(home, lambda environ: environ)
+    running = Running(home, configuration)
+    reloader = Reloader(home, configuration, lambda environ: environ, running, lambda _: None)
+    (tmp_path / ".env").write_text("LINODE_TOKEN=x\n")
+    assert reloader.look()
+
+
+def test_a_service_that_does_not_take_it_over_is_named(home, stack, monkeypatch):
+    said, _, _, reloader = stack
+    monkeypatch.setattr(reloading, "reload", lambda service, _: service.name != "prometheus")
+    home.sites_file.write_text(SITES.replace("www", "web"))
+    reloader.look()
+    assert said == ["Not taken over by prometheus: see data/logs. Restart ./sitemedic up."]
+
+
+def test_faults_of_sites_yml_and_of_env_are_told_together(home):
+    home.sites_file.write_text(SITES.replace("url:", "ulr:"))
+    (home.root / ".env").write_text("PROMETHEUS_PORT=x\n")
+    with pytest.raises(ConfigError) as caught:
+        read(home, lambda environ: environ)
+    assert {fault.file for fault in caught.value.faults} >= {".env"}
+    assert len(caught.value.faults) >= 2
+
+
+@pytest.mark.needs("amtool", "promtool")
+def test_what_the_tools_refuse_is_not_written(home):
+    configuration = read(home, lambda environ: environ)
+    write(home, configuration)
+    before = (home.rendered / "alertmanager.yml").read_bytes()
+    smtp = replace(configuration.settings.smtp, tls="none", sender="")
+    broken = replace(configuration, settings=replace(configuration.settings, smtp=smtp))
+    with pytest.raises(StackError, match=r"alertmanager\.yml: amtool refuses it"):
+        write(home, broken)
+    assert (home.rendered / "alertmanager.yml").read_bytes() == before
+
+
+def test_the_environment_of_this_process_stays_as_it_is(home):
+    before = dict(os.environ)
+    read(home, lambda environ: environ)
+    assert dict(os.environ) == before
+
+
+@pytest.mark.needs("alertmanager")
+def test_a_real_alertmanager_takes_a_configuration_over_and_refuses_a_broken_one(home, monkeypatch):
+    configuration = read(home, lambda environ: {**environ, "ALERTMANAGER_PORT": str(free_port())})
+    write(home, configuration)
+    found = services(home, configuration.settings, configuration.environ)
+    alertmanager = next(one for one in found if one.name == "alertmanager")
+    said = []
+    supervisor = Supervisor(said.append, threading.Event())
+    try:
+        supervisor.start(alertmanager)
+        pid = supervisor.pids()["alertmanager"]
+        assert reloading.reload(alertmanager, pid)
+        (home.rendered / "alertmanager.yml").write_text("route: {receiver: nobody}\n")
+        monkeypatch.setattr(reloading, "_RELOAD_SECONDS", 1.0)
+        assert not reloading.reload(alertmanager, pid)
+    finally:
+        supervisor.stop()
+    assert said == []
