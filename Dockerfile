@@ -26,6 +26,7 @@ COPY remediator remediator
 COPY stack stack
 COPY prometheus prometheus
 COPY alertmanager alertmanager
+RUN python -m compileall -q /app
 
 USER 1000:1000
 ENTRYPOINT ["python", "-m", "stack"]
@@ -39,5 +40,6 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && mkdir -m 1777 /volumes/demo /volumes/mailbox
 COPY demo demo
+RUN python -m compileall -q /app/demo
 USER 1000:1000
 ENTRYPOINT ["python", "-m", "demo"]

@@ -1,8 +1,9 @@
-"""Where the demo's parts are in docker-compose.yml."""
+"""Where the demo's parts are in docker-compose.yml; run as a module, the sites.yml made of that."""
 
+import sys
 from pathlib import Path
 
-from demo.configuration import DemoPlaces
+from demo.configuration import LINODE, DemoPlaces, sites_yml
 
 COMPOSE = DemoPlaces(
     site_url="http://machine:8080/",
@@ -11,6 +12,9 @@ COMPOSE = DemoPlaces(
     ssh_user="sitemedic",
     key_file=Path("/demo/machine/keys/medic"),
     known_hosts_file=Path("/demo/machine/keys/known_hosts"),
-    linode=101,
+    linode=LINODE,
     canaries=["http://mailbox:8025/", "tcp://linode:8091"],
 )
+
+if __name__ == "__main__":
+    sys.stdout.write(sites_yml(COMPOSE))
