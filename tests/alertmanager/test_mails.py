@@ -245,6 +245,14 @@ def test_an_alertmanager_that_is_started_anew_mails_nothing_twice(tmp_path: Path
         with alertmanager_server(config, tmp_path / "alertmanager") as alertmanager:
             alertmanager.fire(labels("plain"), summary="plain: answered 500")
             mailbox.wait_for(1)
+            # The mail is here before Alertmanager has heard that it is, and noted that.
+            until(
+                lambda: alertmanager.metric(
+                    "alertmanager_notification_latency_seconds_count", integration="email"
+                ),
+                10,
+                "the delivery to be noted",
+            )
         with alertmanager_server(config, tmp_path / "alertmanager") as alertmanager:
             alertmanager.fire(labels("plain"), summary="plain: answered 500")
             alertmanager.fire(labels("www"), summary="www: answered 500")
