@@ -326,7 +326,8 @@ def test_the_forced_command_lets_through_what_the_remediator_asks_for(wrapper: P
         "docker start other", "docker restart -t 10 other nginx", "docker start --help nginx",
         "docker restart -t 1;id nginx", "docker start nginx; id", "docker start $(id)",
         "docker inspect --type container *", "docker start nginx shop-web-1",
-        "docker run -v /:/host nginx", "docker logs --timestamps --tail 20 nginx --follow", "docker restart -t -1 nginx",
+        "docker run -v /:/host nginx", "docker restart -t -1 nginx",
+        "docker logs --timestamps --tail 20 nginx --follow",
     ],
 )  # fmt: skip
 def test_the_forced_command_refuses_everything_else(wrapper: Path, command: str) -> None:
