@@ -5,10 +5,10 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
 
 from core.environment import load_environment
-from stack import demo_parts, packages, ports, services
+from stack import demo_parts, healing, packages, ports, services
 from stack.deliveries import MailWatch, fault
 from stack.demo_parts import DemoPorts
 from stack.errors import StackError
@@ -149,6 +149,7 @@ def _tell(
     if not stopping.is_set():
         head = "DEMO: ready. Break the site: ./sitemedic demo bad-response" if stack.demo else "Ready"
         stack.say(f"{head}. Ctrl-C stops everything.")
+        _tell_healing(stack, configuration)
 
 
 def _write_running(stack: Stack, supervisor: Supervisor, settings: Settings, owner: int) -> None:
@@ -173,6 +174,19 @@ def _tell_mail(stack: Stack, configuration: Configuration) -> None:
         stack.say(f"Mail: NONE CAN BE SENT: {message}")
     else:
         stack.say(f"Mail: {smtp.server.address} takes it")
+
+
+def _tell_healing(stack: Stack, configuration: Configuration) -> None:
+    """Look at every server once, beside everything else: a dead one takes its whole timeout."""
+
+    def look() -> None:
+        wrong = healing.faults(configuration.document, configuration.environ)
+        for line in wrong:
+            stack.say(f"Healing: WOULD NOT WORK: {line}")
+        if not wrong and healing.concerned(configuration.document):
+            stack.say("Healing: every server that may be healed lets us in")
+
+    Thread(target=look, name="healing", daemon=True).start()
 
 
 def _targets(prometheus: str, supervisor: Supervisor, stopping: Event, patience: float = 40.0) -> str:
@@ -222,6 +236,7 @@ def _follow(stack: Stack, reloader: Reloader, mail: MailWatch) -> None:
     before = reloader.configuration.settings.smtp
     if reloader.look():
         mail.forget()
+        _tell_healing(stack, reloader.configuration)
         if reloader.configuration.settings.smtp != before:
             _tell_mail(stack, reloader.configuration)
 
