@@ -23,8 +23,9 @@ def setup(level: str = "info", fmt: str = "logfmt", stream: TextIO | None = None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("paramiko", "urllib3", "waitress.queue", "aiosmtpd", "mail.log"):
+    for noisy in ("urllib3", "waitress.queue", "aiosmtpd", "mail.log"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs a traceback for what it also raises
 
 
 class LogfmtFormatter(logging.Formatter):

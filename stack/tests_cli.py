@@ -21,7 +21,7 @@ PROGRAMS = (
     "dockerd",
     "busybox",
 )
-SOURCES = ("core", "exporter", "remediator", "stack", "demo")
+SOURCES = ("core", "exporter", "remediator", "stack", "demo", "grafana", "benchmarks")
 CHECKS = {
     "ruff check": ("ruff", "check", "."),
     "ruff format": ("ruff", "format", "--check", "."),
