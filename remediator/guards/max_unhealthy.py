@@ -21,7 +21,7 @@ def max_unhealthy(facts: Facts, _step: Step, now: float) -> Verdict:
     if facts.sites is None:
         return WaitUntil(Reason.NO_SITES, now + SOON, "the exporter could not be asked for its sites")
     site = facts.incident.site
-    unhealthy = facts.sites.failing | {site} | (facts.in_flight & facts.sites.keys())
+    unhealthy = facts.sites.failing | facts.in_flight | {site}
     total = max(len(facts.sites), len(unhealthy))
     cap = facts.limits.max_unhealthy
     share = len(unhealthy) / total
