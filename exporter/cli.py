@@ -8,26 +8,10 @@ import click
 
 from core import VERSION, logs
 from core.faults import ConfigError
+from core.flags import listen_address, log_flags
 from core.sites import Part
 from exporter.schema import PART
 from exporter.server import Settings, StartError, run
-
-
-class ListenAddress(click.ParamType[tuple[str, int]]):
-    """`host:port`, `[::1]:port` or `:port`, as Prometheus's programs take it."""
-
-    name = "address"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """Return host (empty: all) and port."""
-        if isinstance(value, tuple):
-            return value
-        host, colon, port = str(value).rpartition(":")
-        if not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-            self.fail(f"must be host:port, such as 127.0.0.1:9115 (got {value!r})", param, ctx)
-        return host.strip("[]"), int(port)
 
 
 @click.command("exporter", context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,10 +19,7 @@ class ListenAddress(click.ParamType[tuple[str, int]]):
     "--config.file", "config_file", type=click.Path(path_type=Path), default="sites.yml", show_default=True,
     help="A sites.yml, or a blackbox.yml (then only /probe serves).",
 )  # fmt: skip
-@click.option(
-    "--web.listen-address", "address", type=ListenAddress(), default="127.0.0.1:9115", show_default=True,
-    help="Where to listen.",
-)  # fmt: skip
+@listen_address("127.0.0.1:9115")
 @click.option(
     "--timeout-offset", type=click.FloatRange(min=0), default=0.5, show_default=True,
     help="Seconds to subtract from the timeout that Prometheus tells /probe.",
@@ -47,10 +28,7 @@ class ListenAddress(click.ParamType[tuple[str, int]]):
     "--results.file", "results_file", type=click.Path(path_type=Path, dir_okay=False),
     help="Append one JSON line per scheduled probe to this file.",
 )  # fmt: skip
-@click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
-@click.option(
-    "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True
-)
+@log_flags
 @click.version_option(VERSION, prog_name="sitemedic exporter")
 @click.pass_obj
 def exporter_command(

@@ -12,6 +12,7 @@ import click
 
 from core import VERSION, logs
 from core.faults import ConfigError, Fault
+from core.flags import listen_address, log_flags
 from core.secrets import Secret, from_environment
 from core.sites import Part
 from remediator.errors import RemediatorError
@@ -24,32 +25,12 @@ from remediator.timing import Timing
 _TIMINGS = {one.name for one in fields(Timing)}
 
 
-class ListenAddress(click.ParamType[tuple[str, int]]):
-    """`host:port`, `[::1]:port` or `:port`, as Prometheus's programs take it."""
-
-    name = "address"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """Return host (empty: all) and port."""
-        if isinstance(value, tuple):
-            return value
-        host, colon, port = str(value).rpartition(":")
-        if not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-            self.fail(f"must be host:port, such as 127.0.0.1:9096 (got {value!r})", param, ctx)
-        return host.strip("[]"), int(port)
-
-
 @click.command("remediator", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config.file", "config_file", type=click.Path(path_type=Path), default="sites.yml", show_default=True,
     help="The sites.yml that the exporter reads too.",
 )  # fmt: skip
-@click.option(
-    "--web.listen-address", "address", type=ListenAddress(), default="127.0.0.1:9096", show_default=True,
-    help="Where to listen.",
-)  # fmt: skip
+@listen_address("127.0.0.1:9096")
 @click.option(
     "--web.external-url", "external_url", help="The console's address in mails; default: PUBLIC_URL."
 )
@@ -60,10 +41,7 @@ class ListenAddress(click.ParamType[tuple[str, int]]):
 @click.option("--exporter.url", "exporter_url", default="http://127.0.0.1:9115", show_default=True)
 @click.option("--alertmanager.url", "alertmanager_url", default="http://127.0.0.1:9093", show_default=True)
 @click.option("--linode.api-url", "linode_api_url", default=DEFAULT_URL, show_default=True)
-@click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
-@click.option(
-    "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True
-)
+@log_flags
 @click.option("--timing", "timings", multiple=True, hidden=True, metavar="NAME=SECONDS")
 @click.version_option(VERSION, prog_name="sitemedic remediator")
 @click.pass_obj

@@ -1,0 +1,50 @@
+"""The flags that both services have, in Prometheus's form."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from core import logs
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class ListenAddress(click.ParamType[tuple[str, int]]):
+    """`host:port`, `[::1]:port` or `:port`, as Prometheus's programs take it."""
+
+    name = "address"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return host (empty: all) and port."""
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+            self.fail(f"must be host:port, such as 127.0.0.1:9115 (got {value!r})", param, ctx)
+        return host.strip("[]"), int(port)
+
+
+def listen_address(default: str) -> Decorator:
+    """Make `--web.listen-address`, handed on as `address`: host and port."""
+    return click.option(
+        "--web.listen-address",
+        "address",
+        type=ListenAddress(),
+        default=default,
+        show_default=True,
+        help="Where to listen.",
+    )
+
+
+def log_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--log.level` and `--log.format`, handed on as `log_level` and `log_format`."""
+    level = click.option(
+        "--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True
+    )
+    fmt = click.option(
+        "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True
+    )
+    return level(fmt(command))
