@@ -14,9 +14,10 @@ from stack.settings import Endpoint, Settings, Smtp
 REMEDIATOR_RECEIVER = "remediator"
 
 # The remediator's own reconciler is patient; what reaches it should be prompt. A flush of a group
-# that has nothing new costs a look into the notification log.
+# that has nothing new costs a look into the notification log. A repeat is cheap too (it is known by
+# its site), and opens the incident again where fresh probes closed it and the outage goes on.
 _WEBHOOK_GROUP_INTERVAL = "5s"
-_WEBHOOK_REPEAT_INTERVAL = "1h"
+_WEBHOOK_REPEAT_INTERVAL = "5m"
 
 
 def alertmanager_config(document: Document, settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
