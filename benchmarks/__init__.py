@@ -1,0 +1,1 @@
+"""Benchmarks: what Sitemedic costs beside its peers, measured on one machine in one run."""
