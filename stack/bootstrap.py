@@ -1,8 +1,9 @@
 """Make Sitemedic's Python environment from the lock files: the launcher's work on first use.
 
 Run by whichever Python the launcher found, before any library is there: standard library only.
-The environment is complete once it holds a copy of each lock file that it was made from; anything
-else (interrupted, another lock file, another Python) is made anew.
+The environment is complete once it holds a copy of each lock file that it was made from. One that is
+not (interrupted, or a lock file has changed) is completed where it stands: a stack may be running out
+of it. Only one whose Python does not fit any more is made anew.
 """
 
 import fcntl
@@ -46,7 +47,7 @@ def main(locks: Sequence[str], root: Path = ROOT) -> int:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
-        _say("interrupted; the next start begins the environment anew")
+        _say("interrupted; the next start goes on from here")
         return 130
     return 0
 
@@ -57,13 +58,10 @@ def make(root: Path, locks: Sequence[str]) -> None:
     Raises BootstrapError or PackageError.
     """
     environment = root / ".venv"
-    first = root / "requirements.lock"
-    if not (_complete(environment, first) and _python_fits(environment)):
+    if not _python_fits(environment):
         _need_venv()
         _say("first use: making .venv (about a minute)" if not environment.exists() else "making .venv anew")
         try:
-            environment.mkdir(exist_ok=True)
-            (environment / first.name).unlink(missing_ok=True)
             venv.EnvBuilder(clear=True, with_pip=True, symlinks=True).create(environment)
         except (OSError, subprocess.CalledProcessError) as error:
             raise BootstrapError(f"cannot make {environment}: {error}") from error

@@ -67,7 +67,9 @@ def test_first_use_makes_the_environment_and_the_second_finds_it(copy, tmp_path)
     assert linked.stdout == "/ x\n"
 
     (copy / "requirements.lock").write_text("# changed\n")
-    assert "making .venv anew" in run(copy).stderr
+    changed = run(copy).stderr
+    assert "installing 0 packages of requirements.lock" in changed
+    assert "making .venv" not in changed  # a stack may be running out of it
     assert (copy / ".venv" / "requirements.lock").read_text() == "# changed\n"
 
     assert not (copy / ".venv" / "requirements-dev.lock").exists()
