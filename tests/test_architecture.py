@@ -25,7 +25,7 @@ HOSTS = [
         ("registry.", "npmjs"),
         ("deb.", "debian.org"),
         ("security.", "debian.org"),
-        ("registry-1.", "docker.io"),
+        ("docker", ".io"),
         ("gh", "cr.io"),
         ("qu", "ay.io"),
     )
