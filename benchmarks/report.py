@@ -90,7 +90,7 @@ class Run:
 
 
 _HEADINGS = (
-    "peer", "sites", "probes/s", "CPU µs/probe", "(windows)", "times cheaper", "RSS MB", "series/site",
+    "peer", "sites", "probes/s", "reached", "CPU µs/probe", "(windows)", "times cheaper", "RSS MB", "series/site",
     "scrape ms", "lateness p99 ms", "probes", "load",
 )  # fmt: skip
 
@@ -118,6 +118,7 @@ def _row(run: Run, kind: str, sites: int) -> tuple[str, ...]:
         kind,
         f"{sites:,}",
         f"{samples[0].rate:,.0f}",
+        f"{min(sample.probes / sample.seconds for sample in samples):,.0f}",
         f"{run.cpu_per_probe(kind, sites) * 1e6:,.0f}",
         f"{costs[0]:,.0f}–{costs[-1]:,.0f}",
         f"{run.ratio(kind, sites):.1f}",
