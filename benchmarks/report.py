@@ -90,8 +90,8 @@ class Run:
 
 
 _HEADINGS = (
-    "peer", "sites", "probes/s", "reached", "CPU µs/probe", "(windows)", "times cheaper", "RSS MB", "series/site",
-    "scrape ms", "lateness p99 ms", "probes", "load",
+    "peer", "sites", "probes/s", "reached", "CPU µs/probe", "(windows)", "times cheaper", "RSS MB",
+    "series/site", "scrape ms", "lateness p99 ms", "probes", "load",
 )  # fmt: skip
 
 
