@@ -144,7 +144,8 @@ def make_smtp(mailbox: Mailbox, username: str | None, password: Secret | None) -
             authenticator=authenticate if wanted else None,
             auth_required=wanted,
             auth_require_tls=False,
-            auth_exclude_mechanism=None if wanted else ["LOGIN", "PLAIN"],
+            # Alertmanager takes LOGIN where it is offered, and does not know aiosmtpd's words for it.
+            auth_exclude_mechanism=["LOGIN"] if wanted else ["LOGIN", "PLAIN"],
         )
 
 

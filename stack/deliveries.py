@@ -92,6 +92,11 @@ class MailWatch:
 
 def cause(line: str) -> str:
     """Return what a line of Alertmanager's log about a failed mail means, with the mend."""
+    if "unexpected server challenge" in line:
+        return (
+            "Alertmanager does not understand how the mail server asks for the login (AUTH LOGIN): "
+            "have the server offer AUTH PLAIN, or use another server or port (SMTP_HOST, SMTP_PORT in .env)"
+        )
     if re.search(r"\b(535|534|530)\b|authentication|auth\b", line, re.IGNORECASE):
         return f"the mail server refuses the login: {_LOGIN}"
     if re.search(r"connect|dial|lookup|timeout|refused|no such host", line, re.IGNORECASE):

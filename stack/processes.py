@@ -67,8 +67,7 @@ def guarded(work: Callable[[], int]) -> int:
             return work()
         finally:
             kill_descendants()
-    for number in _PASSED_ON:
-        signal.signal(number, lambda received, _: _pass_on(inner, received))
+    handle_stops(lambda received, _: _pass_on(inner, received))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     try:
         return _reap_until(inner)
@@ -83,6 +82,13 @@ def reap_orphans(known: Container[int]) -> None:
             if ended.si_pid in known:
                 return
             os.waitpid(ended.si_pid, 0)
+
+
+def handle_stops(handler: Callable[[int, object], None]) -> None:
+    """Have INT, TERM and HUP handled; a HUP that is ignored (nohup) stays so."""
+    for number in _PASSED_ON:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def unblock_signals() -> None:

@@ -1,7 +1,6 @@
 """`./sitemedic up`: check, start everything in order, keep it running, stop it in order."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from stack.demo_parts import DemoPorts
 from stack.errors import StackError
 from stack.home import Home, Running, only_one, write_running
 from stack.loopback import get_json
-from stack.processes import guarded, unblock_signals
+from stack.processes import guarded, handle_stops, unblock_signals
 from stack.reload import Configuration, Reloader, read, write
 from stack.settings import Settings, load_settings
 from stack.supervise import Say, Service, Supervisor
@@ -102,8 +101,7 @@ def _stop_on_signals(supervisor: Supervisor, stopping: Event) -> None:
             supervisor.kill()
         stopping.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    handle_stops(stop)
     unblock_signals()
 
 

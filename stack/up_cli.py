@@ -1,6 +1,7 @@
 """`./sitemedic up` on the command line."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -31,4 +32,5 @@ def up_command(folder: Path, yes: bool) -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(line)
+    with suppress(OSError):  # nobody reads any more: no reason to stop
+        click.echo(line)

@@ -72,6 +72,7 @@ def test_a_server_without_tls_is_told_where_tls_is_wanted(mailbox):
         ('integration=email[0] err="establish connection to server: dial tcp: refused"', "cannot be reached"),
         ('integration=email[0] err="x509: unknown authority"', "TLS with the mail server failed"),
         ('integration=email[0] err="RCPT TO: 550 5.1.1 no such user"', "refuses the mail"),
+        ('integration=email[0] err="*email.loginAuth auth: unexpected server challenge"', "offer AUTH PLAIN"),
         ("", "look at the SMTP_ settings in .env"),
     ],
 )

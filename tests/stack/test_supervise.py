@@ -234,3 +234,28 @@ def test_signals_that_come_early_are_not_lost(tmp_path):
     )
     assert done.returncode == 9
     assert time.monotonic() - begun < 10
+
+
+NOHUP = """
+import os, signal, sys, time
+from stack.processes import guarded, handle_stops, unblock_signals
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+def work():
+    handle_stops(lambda *_: sys.exit(9))
+    unblock_signals()
+    os.kill(os.getppid(), signal.SIGHUP)
+    time.sleep(0.3)
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(20)
+sys.exit(guarded(work))
+"""
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored_and_an_interrupt_does_not():
+    begun = time.monotonic()
+    done = subprocess.run(
+        (sys.executable, "-c", NOHUP), env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=30
+    )
+    assert done.returncode == 9
+    assert 0.3 < time.monotonic() - begun < 10
