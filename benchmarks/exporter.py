@@ -7,6 +7,7 @@ scrapes included), of blackbox_exporter's /probe and of our own /probe, both dri
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ class Peers:
 
 async def measure(plan: Plan, folder: Path) -> Run:
     """Measure everything in `plan`. Raises AnswerError and ProcessError."""
+    _end_on_sigterm()
     samples: list[Sample] = []
     async with _peers(folder) as peers:
         for _ in range(plan.rounds):
@@ -67,6 +69,13 @@ async def measure(plan: Plan, folder: Path) -> Run:
                 samples.append(await _driven(PEER, peers.blackbox, peers, schedule, plan))
                 samples.append(await _driven(ON_DEMAND, peers.on_demand, peers, schedule, plan))
         return Run(peers.target.name, _version(), tuple(samples))
+
+
+def _end_on_sigterm() -> None:
+    """Have SIGTERM end this task, and with it the processes that it started."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 @asynccontextmanager
@@ -177,6 +186,8 @@ def main(
             run = runner.run(measure(plan, Path(folder)))
     except (AnswerError, ProcessError) as error:
         raise click.ClickException(str(error)) from error
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
     if json_file is not None:
         json_file.write_text(json.dumps(run.json(), indent=2) + "\n", "utf-8")
     click.echo(f"Target: {run.target}; blackbox_exporter {run.blackbox_exporter}.\n\n{table(run)}", nl=False)

@@ -62,7 +62,7 @@ async def watching(schedule: Schedule, target: str, folder: Path) -> AsyncIterat
     """
     file, port = folder / f"sites-{schedule.sites}.yml", free_port()
     sites = [{"name": f"site-{number}", "url": f"{target}site-{number}"} for number in range(schedule.sites)]
-    defaults = {"interval": schedule.interval, "timeout": min(5.0, 0.8 * schedule.interval)}
+    defaults = {"interval": schedule.interval, "timeout": min(5.0, 0.95 * schedule.interval)}
     # JSON is YAML.
     file.write_text(json.dumps({"defaults": defaults, "sites": sites}), "utf-8")
     command = [sys.executable, "-m", "exporter", f"--config.file={file}"]
