@@ -45,12 +45,16 @@ class Service:
 
 
 @contextmanager
-def service(program: str, arguments: Sequence[str], url: str, log: Path, ready: str) -> Iterator[Service]:
-    """Run `program` until the block ends; `ready` is the path that answers 200 once it serves."""
+def service(
+    program: str, arguments: Sequence[str], url: str, log: Path, ready: str, folder: Path | None = None
+) -> Iterator[Service]:
+    """Run `program` in `folder` until the block ends; `ready` is the path that answers 200 once it serves."""
     found = find_program(program)
     assert found is not None, f"{program} is not installed"
     with log.open("ab") as output:
-        process = subprocess.Popen([str(found), *arguments], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [str(found), *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=folder
+        )
     running = Service(url, process, log)
     try:
         until(lambda: _ready(running, ready), 20, f"{program} to be ready (its log: {log})")

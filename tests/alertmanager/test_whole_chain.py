@@ -1,0 +1,211 @@
+"""Outages and restarts in the real parts, from the site to the mail: one mail says DOWN, one RECOVERED."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.alerting_chain import Chain, alerting_chain
+from tests.exporter.running import Site, site
+from tests.waiting import until
+
+pytestmark = pytest.mark.needs("prometheus", "prometheus-alertmanager")
+
+DOWN, RECOVERED = "[DOWN] www: answered 500", "[RECOVERED] www"
+ODD = ("Bücher ☃ 本", r"a+b.*(c)|[d]^$?", "<b>bold<i> & {{ .x }}", "long " * 19 + "name")
+
+
+@pytest.fixture
+def www() -> Iterator[Site]:
+    with site() as found:
+        yield found
+
+
+def watched(name: str, web: Site, **keys: Any) -> dict[str, Any]:
+    return {"name": name, "url": web.url, **keys}
+
+
+def seen_down(chain: Chain, web: Site) -> None:
+    chain.sees("www")
+    web.status = 500
+    chain.down_and_mailed(DOWN)
+
+
+def recovers(chain: Chain, web: Site, seconds: float = 30) -> None:
+    """Mend the site; exactly one mail follows, and the webhook hears of it."""
+    assert chain.subjects == [DOWN]
+    web.status = 200
+    chain.mailbox.wait_for(2, seconds)
+    until(lambda: chain.posted("resolved"), 15, "the webhook's resolve")
+    chain.evaluations(4)
+    assert chain.subjects == [DOWN, RECOVERED]
+    assert chain.prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
+
+
+def test_reasons_edits_names_and_a_killed_exporter_make_no_second_mail(tmp_path: Path, www: Site) -> None:
+    names = ("www", "edited", *ODD)
+    with (
+        site() as well,
+        alerting_chain(
+            tmp_path, [watched("well", well), *(watched(name, www) for name in ("gone", "before", *names))]
+        ) as chain,
+    ):
+        chain.sees("www")
+        www.status = 500
+        chain.mailbox.wait_for(len(names) + 2, 20)
+        chain.stop("exporter", kill=True)
+        chain.evaluations(2)
+        www.status = 502
+        chain.start("exporter")
+        www.delay = 1.0
+        chain.edit(
+            chain.sites
+            | {
+                "sites": [
+                    watched("well", well),
+                    watched("after", www),
+                    *(watched(name, www) for name in names if name != "edited"),
+                    watched("edited", www, group="other", alert={"severity": "warning", "after": "1s"}),
+                ]
+            }
+        )
+        until(lambda: any("[DOWN] after" in subject for subject in chain.subjects), 20, "the new name's mail")
+        www.status, www.delay = 200, 0.0
+        chain.mailbox.wait_for(2 * (len(names) + 3), 25)
+        chain.evaluations(3)
+        assert sorted(chain.subjects) == sorted(
+            [f"[DOWN] {name}: answered 500" for name in ("gone", "before", *names)]
+            + [subject for subject in chain.subjects if subject.startswith("[DOWN] after: ")]
+            + [f"[RECOVERED] {name}" for name in ("gone", "before", "after", *names)]
+        )
+        assert (
+            set(chain.posted("firing"))
+            == set(chain.posted("resolved"))
+            == {"gone", "before", "after", *names}
+        )
+        assert {alert["labels"]["severity"] for alert in chain.webhook.alerts("firing")} == {"critical"}
+        assert chain.prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_six_minutes_without_an_exporter_say_neither_recovered_nor_down_again(
+    tmp_path: Path, www: Site
+) -> None:
+    with site() as well, alerting_chain(tmp_path, [watched("www", www), watched("well", well)]) as chain:
+        seen_down(chain, www)
+        chain.stop("exporter", kill=True)
+        # Prometheus looks back five minutes: what lasts longer, lasts by the rules alone.
+        chain.evaluations(375)
+        about_sites = [subject for subject in chain.subjects if "exporter" not in subject]
+        assert about_sites == [DOWN]
+        assert chain.subjects[1:] == ["[SITEMEDIC] The exporter does not answer"]
+        assert chain.posted("resolved") == []
+        chain.start("exporter")
+        chain.mailbox.wait_for(3, 30)
+        chain.evaluations(5)
+        assert chain.subjects[2:] == ["[RESOLVED] ExporterDown"]
+        www.status = 200
+        chain.mailbox.wait_for(4, 30)
+        chain.evaluations(5)
+        assert chain.subjects[3:] == [RECOVERED]
+        assert set(chain.posted("firing")) == {"www"}
+
+
+@pytest.mark.full
+def test_restarts_of_everything_while_a_site_is_down_make_no_second_mail(tmp_path: Path, www: Site) -> None:
+    with site() as well, alerting_chain(tmp_path, [watched("www", www), watched("well", well)]) as chain:
+        seen_down(chain, www)
+        for name in ("exporter", "prometheus", "alertmanager"):
+            chain.stop(name, kill=name != "alertmanager")
+            chain.start(name)
+            chain.evaluations(6)
+        chain.stop()
+        chain.start()
+        chain.evaluations(10)
+        assert chain.posted("resolved") == []
+        recovers(chain, www, 90)
+
+
+@pytest.mark.full
+def test_restarts_of_everything_while_all_is_well_mail_nothing(tmp_path: Path, www: Site) -> None:
+    with alerting_chain(tmp_path, [watched("www", www)]) as chain:
+        for name in ("exporter", "prometheus", "alertmanager"):
+            chain.sees("www")
+            chain.stop(name, kill=True)
+            chain.start(name)
+        chain.stop(kill=True)
+        chain.start()
+        chain.sees("www")
+        chain.evaluations(8)
+        assert chain.subjects == []
+        assert chain.webhook.requests == []
+
+
+@pytest.mark.full
+def test_a_recovery_while_everything_is_off_is_still_mailed(tmp_path: Path, www: Site) -> None:
+    with alerting_chain(tmp_path, [watched("www", www)]) as chain:
+        seen_down(chain, www)
+        # The worst moment: the new Prometheus scrapes (it takes some 6 s to begin) before it evaluates.
+        every = 15
+        chain.evaluate_every(every)
+        evaluated = chain.evaluated_at()
+        until(lambda: chain.evaluated_at() > evaluated, every + 5, "an evaluation at the new pace")
+        evaluated = until(lambda: chain.evaluated_at(after=evaluated), every + 5, "the next evaluation")
+        www.status = 200
+        chain.stop()
+        chain.start("exporter", "alertmanager")
+        until(lambda: time.time() > evaluated + every + 0.5, every + 5, "the evaluation that is missed")
+        chain.start("prometheus")
+        chain.sees("www")
+        assert chain.evaluated_at() == 0.0
+        chain.mailbox.wait_for(2, 3 * every + 70)
+        assert chain.subjects == [DOWN, RECOVERED]
+        until(lambda: chain.posted("resolved"), 15, "the webhook's resolve")
+
+
+@pytest.mark.full
+def test_two_hundred_sites_that_fail_at_once_are_two_mails_each(tmp_path: Path, www: Site) -> None:
+    names = [f"site-{number}" for number in range(200)]
+    with (
+        site() as well,
+        alerting_chain(
+            tmp_path, [watched("www", www), watched("well", well), *(watched(name, www) for name in names)]
+        ) as chain,
+    ):
+        chain.sees("www")
+        www.status = 500
+        chain.mailbox.wait_for(201, 40)
+        chain.stop("exporter", kill=True)
+        chain.start("exporter")
+        chain.evaluations(5)
+        www.status = 200
+        chain.mailbox.wait_for(402, 40)
+        chain.evaluations(5)
+        assert sorted(chain.subjects) == sorted(
+            [f"[DOWN] {name}: answered 500" for name in ("www", *names)]
+            + [f"[RECOVERED] {name}" for name in ("www", *names)]
+        )
+        assert set(chain.posted("firing")) == set(chain.posted("resolved")) == {"www", *names}
+
+
+@pytest.mark.full
+def test_each_outage_of_a_flapping_site_is_two_mails_and_a_blip_is_none(tmp_path: Path, www: Site) -> None:
+    with alerting_chain(tmp_path, [watched("www", www)]) as chain:
+        chain.sees("www")
+        for _ in range(6):
+            probes = len(www.asked)
+            www.status = 500
+            until(lambda probes=probes: len(www.asked) > probes, 5, "a failed probe")
+            www.status = 200
+            chain.sees("www")
+        assert chain.subjects == []
+        for number in range(3):
+            www.status = 500
+            chain.mailbox.wait_for(2 * number + 1, 20)
+            www.status = 200
+            chain.mailbox.wait_for(2 * number + 2, 20)
+        chain.evaluations(4)
+        assert chain.subjects == [DOWN, RECOVERED] * 3
