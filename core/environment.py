@@ -11,6 +11,7 @@ from core.faults import ConfigError
 def load_environment(root: Path) -> dict[str, str]:
     """Return `.env` below `root` with the process environment laid over it.
 
+    Relative paths in the NAME_FILE of `.env` start from `root`, wherever the program was started.
     `os.environ` stays as it is. Raises ConfigError when `.env` is there but unreadable.
     """
     file = root / ".env"
@@ -21,5 +22,9 @@ def load_environment(root: Path) -> dict[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise ConfigError.single(str(file), "", f"cannot read this file: {cause}") from error
-        values = {key: value for key, value in found.items() if value is not None}
+        values = {key: _rooted(key, value, root) for key, value in found.items() if value is not None}
     return {**values, **os.environ}
+
+
+def _rooted(key: str, value: str, root: Path) -> str:
+    return str((root / value).absolute()) if key.endswith("_FILE") and value else value

@@ -51,6 +51,17 @@ def test_a_log_line_is_one_line_of_a_message_and_fields(fmt: str) -> None:
         assert 'level=info logger=x msg="probe late" site="a b" text="q\\"\\n"' in line
 
 
+def test_files_that_the_dotenv_file_names_are_looked_for_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("A_FILE=keys/a\nB_FILE=/etc/b\nC_FILE=\nD_FILE=keys/d\nE=keys/e\n")
+    monkeypatch.setenv("D_FILE", "here/d")
+    found = load_environment(tmp_path)
+    assert [found[name] for name in ("A_FILE", "B_FILE", "C_FILE", "D_FILE", "E")] == [
+        str(tmp_path / "keys/a"), "/etc/b", "", "here/d", "keys/e",
+    ]  # fmt: skip
+
+
 def test_the_environment_lies_over_the_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("A=file\nB='two words'\nC=$A\n")
     monkeypatch.setenv("A", "process")
