@@ -110,6 +110,8 @@ def _wanted(
     sites = {site.name: site for site in configuration.sites} if configuration else {}
     try:
         chosen = named(modules, module_name) if module_name else None
+        if chosen is not None and (complaints := chosen.complaints()):
+            raise ValueError(f"module {module_name!r} cannot be used: {': '.join(complaints[0])}")
         if target in sites:
             site = sites[target]
             return _Wanted(target, site.url, chosen or site.module, seconds or site.timeout)

@@ -9,7 +9,7 @@ from core.faults import ConfigError, Fault
 from core.sites import Document, Part, Site, load
 from exporter.allowed import AllowedTargets
 from exporter.module import BUILT_IN, Module
-from exporter.modules import is_modules_file, modules_file, named, with_inline
+from exporter.modules import UnreadableError, is_modules_file, modules_file, named, unreadable, with_inline
 from exporter.site_options import SiteOptions, TopOptions, prober_of
 from exporter.target import TargetError, instance, parse_host_target, parse_web_target
 from exporter.watched import WatchedSite
@@ -37,8 +37,12 @@ class Configuration:
 def read(path: Path, parts: Sequence[Part]) -> Configuration:
     """Return the configuration at `path`. Raises ConfigError with every fault."""
     if is_modules_file(path):
-        return Configuration((), modules_file(path, path.name), (), None, (path,))
+        alone = modules_file(path, path.name)
+        if missing := list(unreadable(alone, path.name)):
+            raise UnreadableError(missing)
+        return Configuration((), alone, (), None, (path,))
     document = load(path, parts)
+    refuse_unreadable_files(document)
     modules = _modules(document)
     top = document.top(TopOptions)
     narrowed = _Narrowed(modules)
@@ -46,6 +50,19 @@ def read(path: Path, parts: Sequence[Part]) -> Configuration:
     allowed = AllowedTargets((*(site.url for site in sites), *top.canaries), top.probe_targets)
     extra = (_modules_path(document),) if top.modules_file else ()
     return Configuration(sites, modules, top.canaries, allowed, (*document.files, *extra))
+
+
+def refuse_unreadable_files(document: Document) -> None:
+    """Raise UnreadableError where modules name files that cannot be read.
+
+    Not part of the document's own check: the remediator reads the same sites.yml, and need not see them.
+    """
+    modules, top = _modules(document), document.top(TopOptions)
+    inline = {name: module for name, module in modules.items() if name in top.modules}
+    others = {name: module for name, module in modules.items() if name not in top.modules}
+    missing = [*unreadable(inline, document.path.name), *unreadable(others, top.modules_file or "")]
+    if missing:
+        raise UnreadableError(missing)
 
 
 def faults_of(document: Document) -> Iterator[Fault]:
@@ -58,6 +75,7 @@ def faults_of(document: Document) -> Iterator[Fault]:
     narrowed = _Narrowed(modules)
     for site in document.sites:
         yield from _faults_of_site(site, document, narrowed)
+    yield from _faults_of_canaries(document, modules)
 
 
 def _modules_path(document: Document) -> Path:
@@ -124,6 +142,18 @@ def _faults_of_site(site: Site, document: Document, narrowed: _Narrowed) -> Iter
     misfit = _misfit(options, module)
     if misfit:
         yield document.fault(site, *misfit)
+
+
+def _faults_of_canaries(document: Document, modules: Mapping[str, Module]) -> Iterator[Fault]:
+    """Tell where a file redefines a module that canaries are probed with, and they cannot be."""
+    for prober in sorted({prober_of(canary) for canary in document.top(TopOptions).canaries}):
+        name = BY_PROBER[prober]
+        module = modules[name]
+        message = "; ".join(f"{key}: {message}" for key, message in module.complaints())
+        if not message and module.prober != prober:
+            message = f"it probes {module.prober}"
+        if message:
+            yield document.fault(None, "canaries", f"are probed with {name}, which cannot be used: {message}")
 
 
 def _misfit(options: SiteOptions, module: Module) -> tuple[str, str] | None:

@@ -52,11 +52,12 @@ class _ModuleBase(Options):
         found = PROBERS[self.prober].complaints(self.options)
         return [(f"{self.prober}.{key}", message) for key, message in found]
 
-    def unreadable_files(self) -> list[tuple[str, str]]:
-        """Say which files that this module names cannot be read, as (key, message); reads the disk."""
+    def unreadable_files(self) -> list[tuple[str, Path, str]]:
+        """Say which files that this module names cannot be read, as (key, path, message); reads the disk."""
         if self.prober in UNBUILT:
             return []
-        return [(f"{self.prober}.{key}", message) for key, message in unreadable_files(self.options)]
+        found = unreadable_files(self.options)
+        return [(f"{self.prober}.{key}", path, message) for key, path, message in found]
 
     def rooted(self, folder: Path) -> "Module":
         """Return the module with its relative paths starting from `folder`."""

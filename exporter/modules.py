@@ -1,7 +1,10 @@
-"""Where modules come from: the built-in ones, a blackbox.yml, and `modules:` in sites.yml."""
+"""Where modules come from: the built-in ones, a blackbox.yml, and `modules:` in sites.yml.
+
+UnreadableError    modules name files that cannot be read; `files` says which
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
@@ -16,6 +19,15 @@ Modules = Mapping[str, Module]
 
 _KEY = "modules"
 _SITES = re.compile(r"^(sites|site_files)\s*:", re.MULTILINE)
+
+
+class UnreadableError(ConfigError):
+    """Modules name files that cannot be read; `files` says which."""
+
+    def __init__(self, unreadable: Iterable[tuple[Fault, Path]]) -> None:
+        found = list(unreadable)
+        super().__init__(fault for fault, _ in found)
+        self.files = tuple(file for _, file in found)
 
 
 class _ModulesFile(Options):
@@ -69,6 +81,13 @@ def named(modules: Modules, name: str) -> Module:
         hint = nearest(name, modules) or f" (there are: {', '.join(sorted(modules)[:20])})"
         raise ValueError(f"unknown module {name!r}{hint}")
     return module
+
+
+def unreadable(modules: Modules, shown: str) -> Iterator[tuple[Fault, Path]]:
+    """Tell which files that `modules` name cannot be read; `shown` is the file that defines them."""
+    for name, module in modules.items():
+        for key, path, message in module.unreadable_files():
+            yield Fault(shown, f"{_KEY}.{name}.{key}", message), path
 
 
 def _rooted(modules: Modules, folder: Path) -> dict[str, Module]:

@@ -76,9 +76,12 @@ class ProbeRequest:
     def _module(self, exporter: Exporter) -> Module:
         name = self._query.get("module") or DEFAULT_MODULE
         try:
-            return named(exporter.configuration.modules, name)
+            module = named(exporter.configuration.modules, name)
         except ValueError as error:
             raise RefusalError(400, str(error)) from error
+        for key, message in module.complaints():
+            raise RefusalError(400, f"module {name!r} cannot be used: {key}: {message}")
+        return module
 
     def _refuse_conflict(self, module: Module, hostname: str | None) -> None:
         headers: Mapping[str, str] = getattr(module.options, "headers", {}) if module.prober == "http" else {}

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from core.logs import fields
@@ -22,15 +23,17 @@ _MODULES_KEPT = 1000
 class Probers:
     """Every prober, over one engine and one resolver, on the running loop."""
 
-    def __init__(self, engine: Engine, resolver: Resolver) -> None:
+    def __init__(self, engine: Engine, resolver: Resolver, on_fault: Callable[[], None]) -> None:
+        """Probe with `engine` and `resolver`; `on_fault` is called when a prober itself breaks."""
         self.engine = engine
         self.resolver = resolver
+        self._on_fault = on_fault
         self._refusals: dict[int, tuple[Module, str]] = {}
 
     @classmethod
-    def start(cls) -> "Probers":
+    def start(cls, on_fault: Callable[[], None] = lambda: None) -> "Probers":
         """Make one with its own engine and resolver; needs a running loop, and `close()` in the end."""
-        return cls(Engine(), Resolver())
+        return cls(Engine(), Resolver(), on_fault)
 
     async def close(self) -> None:
         """Abandon what is in flight and free all descriptors."""
@@ -68,7 +71,7 @@ class Probers:
             attempt = Attempt(
                 target, module.options, started + timeout, hostname, log, self.engine, self.resolver
             )
-            await _run(module.prober, attempt, reading)
+            await self._run(module.prober, attempt, reading)
         return _result(module.prober, reading, began, time.monotonic() - started)
 
     def _refusal(self, module: Module) -> str:
@@ -83,21 +86,21 @@ class Probers:
             known = self._refusals[id(module)] = (module, refusal)
         return known[1]
 
-
-async def _run(prober: str, attempt: Attempt, reading: Reading) -> None:
-    """Run the prober; what it raises becomes a reason here and nowhere else."""
-    try:
-        await PROBERS[prober].probe(attempt, reading)
-    except ResolveError as error:
-        reading.fail(Reason.DNS, str(error))
-    except (TargetError, FileError) as error:
-        reading.fail(Reason.ERROR, str(error))
-    except EngineClosedError:
-        reading.fail(Reason.ERROR, "the exporter is stopping")
-    except Exception as error:
-        shown = instance(attempt.target)
-        logger.exception("probe failed by itself", extra=fields(instance=shown, prober=prober))
-        reading.fail(Reason.ERROR, f"the probe itself failed ({type(error).__name__})")
+    async def _run(self, prober: str, attempt: Attempt, reading: Reading) -> None:
+        """Run the prober; what it raises becomes a reason here and nowhere else."""
+        try:
+            await PROBERS[prober].probe(attempt, reading)
+        except ResolveError as error:
+            reading.fail(Reason.DNS, str(error))
+        except (TargetError, FileError) as error:
+            reading.fail(Reason.ERROR, str(error))
+        except EngineClosedError:
+            reading.fail(Reason.ERROR, "the exporter is stopping")
+        except Exception as error:
+            self._on_fault()
+            shown = instance(attempt.target)
+            logger.exception("probe failed by itself", extra=fields(instance=shown, prober=prober))
+            reading.fail(Reason.ERROR, f"the probe itself failed ({type(error).__name__})")
 
 
 def _result(prober: str, reading: Reading, began: float, duration: float) -> Result:

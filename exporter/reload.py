@@ -11,6 +11,7 @@ from core.files_watch import FileWatcher
 from core.logs import fields
 from core.sites import Part
 from exporter.configuration import read
+from exporter.modules import UnreadableError
 from exporter.service import Exporter
 
 _log = logging.getLogger(__name__)
@@ -74,8 +75,13 @@ class Reloader:
         self._changed_meanwhile = any(_written_since(path, started) for path in unique)
 
     def _faulty(self, error: ConfigError) -> list[Path]:
-        """Return the files that faults name: mending one of them is a change too."""
-        return [self._path, *(self._path.parent / fault.file for fault in error.faults if fault.file)]
+        """Return the files that faults are about: mending one of them is a change too."""
+        named = error.files if isinstance(error, UnreadableError) else ()
+        return [
+            self._path,
+            *(self._path.parent / fault.file for fault in error.faults if fault.file),
+            *named,
+        ]
 
 
 def _written_since(path: Path, started: int) -> bool:

@@ -36,6 +36,7 @@ class HTTPFacts(NamedTuple):
     """0: no response."""
     http_version: float = 0.0
     redirects: int = 0
+    """Redirects that were met; the last one need not have been followed."""
     ssl: bool = False
     content_length: int = 0
     """-1: not told by the server; 0 also when there was no response."""

@@ -66,7 +66,7 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
     health = Health()
     health.reloaded(successful=True)
     results = ResultsFile(settings.results_file, health) if settings.results_file else None
-    exporter = Exporter(configuration, Probers.start(), health, results)
+    exporter = Exporter(configuration, Probers.start(health.broken.inc), health, results)
     reloader = Reloader(exporter, settings.config_file, parts, settings.poll_every)
     loop.add_signal_handler(signal.SIGHUP, lambda: _on_hangup(reloader, results))
     handlers = Handlers(exporter, reloader, settings.timeout_offset)

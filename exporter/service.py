@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import time
 from collections.abc import Sequence
 
 from core.logs import fields
@@ -14,7 +13,6 @@ from exporter.health import Health
 from exporter.module import Module
 from exporter.probe import Probers
 from exporter.probers import ProbeLog
-from exporter.reason import Reason
 from exporter.result import Result
 from exporter.results_file import ResultsFile
 from exporter.scheduler import Scheduler
@@ -81,7 +79,7 @@ class Exporter:
     async def probe_site(self, site: WatchedSite, at_most: float | None = None) -> Result:
         """Probe a site now, beside its schedule; its state does not see it."""
         timeout = site.timeout if at_most is None else min(site.timeout, at_most)
-        return await self._probe(site.url, site.module, timeout)
+        return await self._probers.probe(site.url, site.module, timeout)
 
     async def probe_target(
         self,
@@ -92,7 +90,7 @@ class Exporter:
         log: ProbeLog | None = None,
     ) -> Result:
         """Probe any target now."""
-        return await self._probe(target, module, seconds, hostname, log)
+        return await self._probers.probe(target, module, seconds, hostname=hostname, log=log)
 
     async def probe_canaries(self) -> Sequence[tuple[str, Result]]:
         """Probe all canaries now; returns (address as it may be shown, result)."""
@@ -102,29 +100,12 @@ class Exporter:
 
     async def _probe_canary(self, canary: str) -> Result:
         module = self.configuration.modules[BY_PROBER[prober_of(canary)]]
-        return await self._probe(canary, module, module.timeout or default_timeout(float("inf")))
-
-    async def _probe(
-        self,
-        target: str,
-        module: Module,
-        seconds: float,
-        hostname: str | None = None,
-        log: ProbeLog | None = None,
-    ) -> Result:
-        began, started = time.time(), time.monotonic()
-        try:
-            return await self._probers.probe(target, module, seconds, hostname=hostname, log=log)
-        except Exception:  # noqa: BLE001 - a fault of ours is a result too, told as such
-            self.health.broken.inc()
-            _log.exception("probe broke", extra=fields(target=instance(target)))
-            detail = "the exporter itself failed; its log says more"
-            return Result(False, Reason.ERROR, detail, began, time.monotonic() - started)
+        return await self._probers.probe(canary, module, module.timeout or default_timeout(float("inf")))
 
     async def _scheduled(self, name: str) -> None:
         state = self.states[name]
         site = state.site
-        result = await self._probe(site.url, site.module, site.timeout)
+        result = await self._probers.probe(site.url, site.module, site.timeout)
         before = state.last
         state.record(result)
         ready_lines(state)

@@ -8,6 +8,7 @@ import click
 from core.environment import load_environment
 from core.faults import ConfigError
 from core.sites import Document, load
+from exporter.configuration import refuse_unreadable_files
 from remediator.schema import file_faults, servers
 from stack import checked
 from stack.errors import StackError
@@ -39,6 +40,7 @@ def check_command(file: Path) -> None:
     document = load(file, PARTS)
     if wrong := file_faults(document):
         raise ConfigError(wrong)
+    refuse_unreadable_files(document)
     with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
         settings = load_settings(load_environment(file.absolute().parent), Path(folder))
         notes = render(document, settings, Path(folder) / "rendered").notes

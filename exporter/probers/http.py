@@ -10,13 +10,14 @@ from typing import Any
 import pycurl
 
 from exporter.engine import Ending
+from exporter.probers.addresses import addresses_of
 from exporter.probers.http_checks import Headers, judge
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.http_request import Hop, Plan, Plans, is_proxied, is_renamed, settings_of
 from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
 from exporter.probers.tls import Handshake, configure_tls
 from exporter.reason import Reason
-from exporter.resolve import Address, literal
+from exporter.resolve import Address
 from exporter.result import HTTPFacts
 from exporter.target import TargetError, WebTarget, parse_web_target
 from exporter.transfer import add_phases, configure, connect_to, failure, is_unreachable_from_here
@@ -97,9 +98,10 @@ async def _take_hop(
     if ending.code:
         reading.fail(*failure(curl, ending, secure=secure, proxied=is_proxied(options, hop.web.host)))
         return None
-    if facts.status_code in _REDIRECTS and options.follows:
-        where = curl.getinfo_raw(pycurl.REDIRECT_URL)
-        if where:
+    where = curl.getinfo_raw(pycurl.REDIRECT_URL) if facts.status_code in _REDIRECTS else None
+    if where:
+        facts = reading.http = facts._replace(redirects=redirects + 1)
+        if options.follows:
             return _redirected(where, reading, facts)
     _judge(options, reading, facts, answer)
     return None
@@ -135,16 +137,7 @@ async def _addresses(
     if is_proxied(plan.options, web.host):
         return ((0, None),)
     host = plan.first.web.host if plan.is_home(web) else web.host
-    known = literal(host)
-    if known is not None:
-        return ((0, known),)
-    began = time.monotonic()
-    prefer = 6 if plan.options.preferred_ip_protocol == "ip6" else 4
-    fallback = plan.options.ip_protocol_fallback
-    try:
-        found = await attempt.resolver.lookup(host, prefer, fallback, attempt.deadline - began)
-    finally:
-        reading.resolve += time.monotonic() - began
+    found = await addresses_of(host, plan.options, attempt, reading)
     return tuple((len(found) - 1 - at, address) for at, address in enumerate(found))
 
 
@@ -161,7 +154,7 @@ def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redire
         ssl=secure,
         content_length=int(getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)),
         uncompressed_body_length=answer.size if options.compression else int(getinfo(pycurl.SIZE_DOWNLOAD_T)),
-        last_modified=float(modified) if modified >= 0 else None,
+        last_modified=float(modified) if modified > 0 else None,  # 0 also for what is no date
     )
 
 

@@ -103,9 +103,11 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
         else:
             common.append(line)
     given = {name.lower() for name in options.headers}
-    if (options.body or options.body_file) and "content-type" not in given:
+    has_body = bool(options.body or options.body_file)
+    # Without a value libcurl leaves out what it would add by itself.
+    if (has_body or options.method == "POST") and "content-type" not in given:
         common.append("Content-Type:")
-    if options.body or options.body_file:
+    if has_body:
         common.append("Expect:")
     alias = _bare_host(host_header) if host_header else None
     server_name = options.tls_config.server_name or alias

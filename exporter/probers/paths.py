@@ -38,15 +38,15 @@ def named_files(options: Options, prefix: str = "") -> list[tuple[str, Path]]:
     return found
 
 
-def unreadable_files(options: Options) -> list[tuple[str, str]]:
-    """Say which files that `options` name cannot be read, as (key, message)."""
+def unreadable_files(options: Options) -> list[tuple[str, Path, str]]:
+    """Say which files that `options` name cannot be read, as (key, path, message)."""
     faults = []
     for key, path in named_files(options):
         try:
-            with path.open("rb"):
-                pass
+            with path.open("rb") as file:
+                file.read(1)
         except OSError as error:
-            faults.append((key, f"cannot read {path}: {error.strerror}"))
+            faults.append((key, path, f"cannot read {path}: {error.strerror}"))
     return faults
 
 

@@ -7,9 +7,10 @@ import pycurl
 from pydantic import ConfigDict, Field
 
 from core.sites import Options
+from exporter.probers.addresses import addresses_of
 from exporter.probers.prober import Attempt, Prober, Reading
 from exporter.probers.tls import Handshake, TLSConfig, configure_tls
-from exporter.resolve import Address, literal
+from exporter.resolve import Address
 from exporter.result import TCPFacts
 from exporter.target import HostTarget, parse_host_target
 from exporter.transfer import ALWAYS, add_phases, configure, connect_to, failure, is_unreachable_from_here
@@ -41,10 +42,10 @@ class TCPOptions(Options):
 async def probe(attempt: Attempt, reading: Reading) -> None:
     """Connect to one host and port, and fill the reading in. Raises TargetError, ResolveError."""
     options: TCPOptions = attempt.options
+    reading.tcp = TCPFacts()
     target = parse_host_target(attempt.target)
     secure = options.tls or target.tls
-    reading.tcp = TCPFacts()
-    addresses = await _addresses(attempt, reading, options, target.host)
+    addresses = await addresses_of(target.host, options, attempt, reading)
     curl = attempt.engine.take()
     try:
         for address in addresses:
@@ -63,20 +64,6 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
                             port=target.port, curl_code=ending.code)  # fmt: skip
     finally:
         attempt.engine.give_back(curl)
-
-
-async def _addresses(attempt: Attempt, reading: Reading, options: TCPOptions, host: str) -> list[Address]:
-    known = literal(host)
-    if known is not None:
-        return [known]
-    began = time.monotonic()
-    prefer = 6 if options.preferred_ip_protocol == "ip6" else 4
-    try:
-        return await attempt.resolver.lookup(
-            host, prefer, options.ip_protocol_fallback, attempt.deadline - began
-        )
-    finally:
-        reading.resolve += time.monotonic() - began
 
 
 def _configure(

@@ -131,6 +131,37 @@ def test_relative_paths_in_modules_start_at_their_own_file(tmp_path: Path) -> No
     assert tmp_path / "more" / "blackbox.yml" in found.files
 
 
+def test_a_file_that_a_module_names_and_nobody_can_read_is_told_with_its_key(tmp_path: Path) -> None:
+    modules = "modules: {m: {prober: http, http: {basic_auth: {username: a, password_file: pw}}}}"
+    inline = "modules: {n: {prober: tcp, tcp: {tls_config: {ca_file: ca.pem}}}}"
+    text = f"{inline}\nmodules_file: blackbox.yml\nsites: [{{name: a, url: 'http://a/'}}]"
+    missing = "No such file or directory"
+    password = f"modules.m.http.basic_auth.password_file: cannot read {tmp_path}/pw: {missing}"
+    assert faults(tmp_path, text, blackbox=modules) == [
+        f"sites.yml: modules.n.tcp.tls_config.ca_file: cannot read {tmp_path}/ca.pem: {missing}",
+        f"blackbox.yml: {password}",
+    ]
+    assert faults(tmp_path, modules) == [f"sites.yml: {password}"]
+
+
+def test_a_module_of_canaries_that_a_file_redefines_must_fit_them(tmp_path: Path) -> None:
+    text = """
+canaries: ['http://a/', 'tcp://a:1']
+modules:
+  web: {prober: http}
+  http_2xx: {prober: tcp}
+  tcp_connect: {prober: tcp, tcp: {query_response: [{}]}}
+sites: [{name: a, url: 'http://a/', module: web}]
+"""
+    assert faults(tmp_path, text) == [
+        f"sites.yml: canaries: are probed with {message}"
+        for message in (
+            "http_2xx, which cannot be used: it probes tcp",
+            "tcp_connect, which cannot be used: tcp.query_response: is not built yet",
+        )
+    ]
+
+
 def test_all_faults_are_told_at_once_with_path_and_mend(tmp_path: Path) -> None:
     text = """
 canaries: [status.example.net]

@@ -47,7 +47,7 @@ def test_a_loop_ends_after_ten_redirects():
     assert result.detail == "redirected more than 10 times"
     assert len(seen) == 11
     assert result.http is not None
-    assert result.http.redirects == 10
+    assert result.http.redirects == 11
 
 
 def test_a_redirect_to_what_is_not_http_fails():

@@ -118,6 +118,6 @@ def test_paths_start_from_the_files_folder_and_unreadable_ones_are_named(tmp_pat
     assert isinstance(options, HTTPOptions)
     assert options.tls_config.ca_file == tmp_path / "token"
     assert options.body_file == Path("/etc/hostname")
-    [(key, message)] = module.unreadable_files()
+    [(key, _, message)] = module.unreadable_files()
     assert key == "http.basic_auth.password_file"
     assert str(tmp_path / "missing") in message

@@ -44,6 +44,17 @@ def test_a_good_file_is_taken_up_and_a_bad_one_is_not(tmp_path: Path, way: str) 
         until(lambda: running.site("new")["success"], 5, "the new site's first probe")
 
 
+def test_a_password_file_that_comes_later_is_taken_up_by_itself(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
+        module = {"prober": "http", "http": {"bearer_token_file": "keys/token"}}
+        running.write({"modules": {"m": module}, **sites(told, "shop", "new", module="m")})
+        until(lambda: running.metric(SUCCESSFUL) == 0, 10, "the refusal")
+        assert "keys/token" in running.said()
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "keys/token").write_text("geheim")
+        until(lambda: running.names() == ["shop", "new"], 10, "the new configuration")
+
+
 def test_a_refused_reload_answers_500_with_every_fault(tmp_path: Path) -> None:
     with site() as told, exporter(tmp_path, sites(told, "shop")) as running:
         running.write(BAD)

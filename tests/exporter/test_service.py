@@ -128,6 +128,8 @@ def test_probe_with_a_blackbox_yml_serves_anything(tmp_path: Path) -> None:
         ({"target": "http://127.0.0.1/", "module": "http_2x"}, "did you mean 'http_2xx'"),
         ({"target": "http://127.0.0.1/", "module": "hosted", "hostname": "b.example"}, "Host header differ"),
         ({"target": "http://127.0.0.1/", "site": "x"}, "not both"),
+        ({"target": "127.0.0.1", "module": "ping"}, "'ping' cannot be used: prober: icmp is not built yet"),
+        ({"target": "127.0.0.1:1", "module": "banner"}, "'banner' cannot be used: tcp.query_response"),
     ],
 )
 def test_a_wrong_request_is_a_400_that_says_why(shared: Exporter, query: dict[str, str], said: str) -> None:
@@ -143,6 +145,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "hosted": {"prober": "http", "http": {"headers": {"Host": "a.example"}}},
             "patient": {"prober": "http", "timeout": "30s"},
             "hasty": {"prober": "http", "timeout": "300ms"},
+            "ping": {"prober": "icmp", "icmp": {"ttl": 5}},
+            "banner": {"prober": "tcp", "tcp": {"query_response": [{"expect": "^SSH-2.0-"}]}},
         }
     }
     with exporter(tmp_path_factory.mktemp("shared"), modules, "--timeout-offset=0.5") as running:

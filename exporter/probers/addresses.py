@@ -1,0 +1,40 @@
+"""Where a probe connects to: the addresses of a host, in the order that the options ask for."""
+
+import time
+from typing import Literal, Protocol
+
+from exporter.probers.prober import Attempt, Reading
+from exporter.resolve import Address, ResolveError, literal
+
+
+class AddressOptions(Protocol):
+    """What the options of a prober say about addresses."""
+
+    @property
+    def preferred_ip_protocol(self) -> Literal["ip4", "ip6"]:
+        """Return the protocol to use where a name has addresses of both."""
+
+    @property
+    def ip_protocol_fallback(self) -> bool:
+        """Say whether the other protocol will do."""
+
+
+async def addresses_of(
+    host: str, options: AddressOptions, attempt: Attempt, reading: Reading
+) -> list[Address]:
+    """Return the addresses of `host` to try, the preferred one first; counts the time into the reading.
+
+    Raises ResolveError.
+    """
+    prefer = 6 if options.preferred_ip_protocol == "ip6" else 4
+    fallback = options.ip_protocol_fallback
+    known = literal(host)
+    if known is not None:
+        if known.protocol != prefer and not fallback:
+            raise ResolveError(f"{host} is no IPv{prefer} address, and ip_protocol_fallback is off")
+        return [known]
+    began = time.monotonic()
+    try:
+        return await attempt.resolver.lookup(host, prefer, fallback, attempt.deadline - began)
+    finally:
+        reading.resolve += time.monotonic() - began
