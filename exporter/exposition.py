@@ -11,6 +11,13 @@ from exporter.state import SiteState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+WORTH_KEEPING = 5.0
+"""Seconds between a site's probes from which on its lines are rendered ahead of the scrape.
+
+That keeps a scrape of 10,000 sites quick, but costs a sixth of a probe. Sites probed several times
+between two scrapes are left to the scrape: there can be but few of them.
+"""
+
 _PIECE = 64 * 1024
 """Characters after which the loop is given back: about half a millisecond of joining and gzip."""
 _STEP = 25
@@ -28,6 +35,12 @@ def ready_lines(state: SiteState) -> tuple[str, ...]:
         result = result_lines(state.last, labels) if state.last else _NO_RESULT
         state.lines = (*result, *history_lines(state, labels), *state.fixed_lines)
     return state.lines
+
+
+def keep_ready(state: SiteState) -> None:
+    """Render a new result ahead of the scrape, unless most such lines would be thrown away unread."""
+    if state.site.interval >= WORTH_KEEPING:
+        ready_lines(state)
 
 
 async def pieces(states: Sequence[SiteState]) -> AsyncIterator[bytes]:

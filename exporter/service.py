@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from core.logs import fields
 from exporter.answers import result_line
 from exporter.configuration import BY_PROBER, Configuration, default_timeout
-from exporter.exposition import ready_lines
+from exporter.exposition import keep_ready
 from exporter.health import Health
 from exporter.module import Module
 from exporter.probe import Probers
@@ -108,7 +108,7 @@ class Exporter:
         result = await self._probers.probe(site.url, site.module, site.timeout)
         before = state.last
         state.record(result)
-        ready_lines(state)
+        keep_ready(state)
         if self._results is not None:
             self._results.append(result_line(site, result))
         if before is None or before.success != result.success:
