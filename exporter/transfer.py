@@ -102,6 +102,12 @@ def is_unreachable_from_here(curl: Any, ending: Ending, address: Address | None)
     return own or curl.getinfo(pycurl.OS_ERRNO) in _NO_ROUTE_HERE
 
 
+def final_status(curl: Any) -> int:
+    """Return the status of the answer, 0 where none came, or only announcements (100, 103) of one."""
+    status: int = curl.getinfo(pycurl.RESPONSE_CODE)
+    return status if status >= 200 or status == 101 else 0
+
+
 def failure(curl: Any, ending: Ending, *, secure: bool, proxied: bool = False) -> tuple[Reason, str]:
     """Return why a transfer failed, and a sentence about it."""
     code, message = ending
@@ -128,7 +134,7 @@ def _stalled(curl: Any, secure: bool) -> str:
         return "no connection in time"
     if secure and not curl.getinfo(pycurl.APPCONNECT_TIME_T):
         return "connected, but TLS was not agreed upon in time"
-    status = curl.getinfo(pycurl.RESPONSE_CODE)
+    status = final_status(curl)
     if not status:
         return "connected, but no answer in time"
     return f"answered {status}, but the answer did not end in time"
@@ -153,7 +159,7 @@ def _no_handshake(number: int, message: str) -> tuple[Reason, str]:
 
 
 def _closed(curl: Any, code: int, message: str) -> tuple[Reason, str]:
-    status = curl.getinfo(pycurl.RESPONSE_CODE)
+    status = final_status(curl)
     if code == pycurl.E_RECV_ERROR and status and _GARBLED.search(message):
         return Reason.PROTOCOL, f"the answer is not HTTP ({_plain(message)})"
     if "SSL routines" in message and "unexpected eof" not in message:

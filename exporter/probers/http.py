@@ -20,7 +20,14 @@ from exporter.reason import Reason
 from exporter.resolve import Address
 from exporter.result import HTTPFacts
 from exporter.target import TargetError, WebTarget, parse_web_target
-from exporter.transfer import add_phases, configure, connect_to, failure, is_unreachable_from_here
+from exporter.transfer import (
+    add_phases,
+    configure,
+    connect_to,
+    failure,
+    final_status,
+    is_unreachable_from_here,
+)
 
 MOST_REDIRECTS = 10
 KEPT_FOR_PATTERNS = 1 << 20
@@ -143,7 +150,7 @@ async def _addresses(
 
 def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redirects: int) -> HTTPFacts:
     getinfo = curl.getinfo
-    status = getinfo(pycurl.RESPONSE_CODE)
+    status = final_status(curl)
     if not status:
         return HTTPFacts(redirects=redirects)
     modified = getinfo(pycurl.INFO_FILETIME)

@@ -10,6 +10,9 @@ from exporter.reason import Reason
 from exporter.resolve import Resolver
 from exporter.result import HTTPFacts, TCPFacts, TLSFacts
 
+LONGEST_DETAIL = 300
+"""Characters of a failure's sentence, which goes into logs, mails and the results file."""
+
 
 class ProbeLog:
     """The steps of one probe, kept only when somebody asked to see them."""
@@ -60,7 +63,12 @@ class Reading:
     def fail(self, reason: Reason, detail: str) -> None:
         """Note why the probe failed; the first reason stays."""
         if self.reason is None:
-            self.reason, self.detail = reason, detail
+            self.reason, self.detail = reason, _short(detail)
+
+
+def _short(detail: str) -> str:
+    """Cut a sentence that would be long only because a site sent what is long."""
+    return detail if len(detail) <= LONGEST_DETAIL else f"{detail[: LONGEST_DETAIL - 1]}…"
 
 
 def _none(_options: object) -> list[tuple[str, str]]:

@@ -137,6 +137,29 @@ def test_garbage_is_an_answer_in_no_protocol(garbage: bytes):
     assert result.reason.kind is Kind.ANSWERS_WRONGLY
 
 
+@pytest.mark.parametrize("announced", [100, 103])
+def test_announcements_of_an_answer_are_no_answer(announced: int):
+    async def announce(_: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {announced} Soon\r\n\r\n".encode())
+        await reader.read()
+
+    async def test() -> Result:
+        async with serving(announce) as port:
+            return await probed(f"http://127.0.0.1:{port}/", seconds=0.3)
+
+    result = run(test())
+    assert (result.reason, result.status_code) == (Reason.TIMEOUT, None)
+    assert result.detail == "connected, but no answer in time"
+
+
+def test_what_a_site_sends_makes_no_detail_long():
+    result = probe_answer(
+        b"HTTP/1.1 302 Found\r\nLocation: ftp://a/" + b"a" * 50_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert result.reason is Reason.STATUS
+    assert len(result.detail) == 300
+
+
 def test_a_name_that_does_not_exist_is_a_humans_matter():
     result = run(probed("http://no-such-host.invalid/"))
     assert result.reason is Reason.DNS

@@ -1,5 +1,6 @@
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ BAD = {"sites": [{"name": "shop", "url": "ftp://a"}, {"name": "other", "url": "h
 
 def sites(told: Site, *names: str, **keys: Any) -> dict[str, Any]:
     return {"sites": [{"name": name, "url": told.url, "interval": "200ms", **keys} for name in names]}
+
+
+def ask_http(running: Exporter) -> requests.Response:
+    return requests.post(f"{running.url}/-/reload", timeout=20)
 
 
 def ask(running: Exporter, way: str) -> None:
@@ -53,6 +58,21 @@ def test_a_password_file_that_comes_later_is_taken_up_by_itself(tmp_path: Path) 
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys/token").write_text("geheim")
         until(lambda: running.names() == ["shop", "new"], 10, "the new configuration")
+
+
+def test_a_storm_of_reloads_shares_its_readings(tmp_path: Path) -> None:
+    with site() as told, exporter(tmp_path, sites(told, *(f"s{n}" for n in range(200)))) as running:
+        running.write(sites(told, "shop"))
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda _: ask_http(running), range(40)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert running.names() == ["shop"]
+        assert running.said().count("configuration taken up") < 20
+        running.write(BAD)
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda _: ask_http(running), range(40)))
+        assert {answer.status_code for answer in answers} == {500}
+        assert len({answer.text for answer in answers}) == 1
 
 
 def test_a_refused_reload_answers_500_with_every_fault(tmp_path: Path) -> None:
