@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from core.durations import parse_duration
 from core.environment import load_environment
 from core.faults import ConfigError
 from core.sites import Part
+from core.sites.validate import nearest
 from exporter.configuration import BY_PROBER, LONGEST_DEFAULT_TIMEOUT, Configuration, read
 from exporter.mail import MailError, send
 from exporter.module import BUILT_IN, Module
@@ -64,7 +65,7 @@ class _Seconds(click.ParamType[float]):
 @click.option("--timeout", "seconds", type=_Seconds(), help="How long one probe may take.  [default: 5s]")
 @click.option(
     "--config.file", "config_file", type=click.Path(path_type=Path),
-    help="A sites.yml, whose sites may be named as targets, or a blackbox.yml.",
+    help="A sites.yml, whose sites may be named, or a blackbox.yml.  [default: sites.yml beside .env]",
 )  # fmt: skip
 @click.pass_obj
 def check_command(
@@ -82,11 +83,12 @@ def check_command(
     """
     _refuse_bad_addresses(mail_to)
     try:
-        configuration = read(config_file, parts or (PART,)) if config_file else None
+        configuration = _configuration(config_file, targets, parts or (PART,))
         environ = load_environment(ROOT)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    wanted = [_wanted(target, module_name, seconds, configuration) for target in targets]
+    module = _module(module_name, configuration)
+    wanted = [_wanted(target, module, seconds, configuration) for target in dict.fromkeys(targets)]
     outcomes = asyncio.run(_probe_all(wanted))
     click.echo(verdicts(outcomes, marks_for(sys.stdout.encoding)), nl=False)
     failed = [shown for shown, result in outcomes if not result.success]
@@ -102,26 +104,56 @@ def _refuse_bad_addresses(addresses: Sequence[str]) -> None:
             raise click.BadParameter(f"must be a mail address (got {address!r})", param_hint="--mail-to")
 
 
+def _configuration(file: Path | None, targets: Sequence[str], parts: Sequence[Part]) -> Configuration | None:
+    """Read the file that was named, else sites.yml beside `.env` where a target may be a site's name."""
+    beside = ROOT / "sites.yml"
+    if file is None and any("://" not in target for target in targets) and beside.exists():
+        file = beside
+    if file is None:
+        return None
+    return read(file, parts)
+
+
+def _module(name: str | None, configuration: Configuration | None) -> Module | None:
+    """Return the module that was asked for. Raises click.BadParameter."""
+    if name is None:
+        return None
+    try:
+        module = named(configuration.modules if configuration else BUILT_IN, name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--module") from error
+    for key, message in module.complaints():
+        raise click.BadParameter(f"{name!r} cannot be used: {key}: {message}", param_hint="--module")
+    return module
+
+
 def _wanted(
-    target: str, module_name: str | None, seconds: float | None, configuration: Configuration | None
+    target: str, chosen: Module | None, seconds: float | None, configuration: Configuration | None
 ) -> _Wanted:
     """Settle how a target is probed. Raises click.UsageError when it names nothing."""
+    if not target.strip():
+        raise click.UsageError("a target is empty: is a variable not set?")
     modules: Mapping[str, Module] = configuration.modules if configuration else BUILT_IN
     sites = {site.name: site for site in configuration.sites} if configuration else {}
+    if target in sites:
+        site = sites[target]
+        return _Wanted(target, site.url, chosen or site.module, seconds or site.timeout)
     try:
-        chosen = named(modules, module_name) if module_name else None
-        if chosen is not None and (complaints := chosen.complaints()):
-            raise ValueError(f"module {module_name!r} cannot be used: {': '.join(complaints[0])}")
-        if target in sites:
-            site = sites[target]
-            return _Wanted(target, site.url, chosen or site.module, seconds or site.timeout)
         if chosen is None or "://" in target:
             prober = prober_of(target)
             chosen = chosen or modules[BY_PROBER[prober]]
     except ValueError as error:
-        hint = f"; sites here: {', '.join(sorted(sites)[:20])}" if sites and "://" not in target else ""
+        hint = "" if "://" in target else _names(target, sites)
         raise click.UsageError(f"{instance(target)}: {error}{hint}") from error
     return _Wanted(instance(target), target, chosen, seconds or chosen.timeout or LONGEST_DEFAULT_TIMEOUT)
+
+
+def _names(target: str, sites: Collection[str]) -> str:
+    """Say what else a target without a protocol may have meant."""
+    if not sites:
+        return "; for a site's name, give its file: --config.file=sites.yml"
+    meant = nearest(target, sites) or f" (there are: {', '.join(sorted(sites)[:20])})"
+    return f"; no site bears that name{meant}"
 
 
 async def _probe_all(wanted: Sequence[_Wanted]) -> list[tuple[str, Result]]:

@@ -62,6 +62,25 @@ def test_sites_of_a_file_may_be_named_with_all_they_expect(tmp_path: Path) -> No
         assert check(f"--config.file={config}", "shop")[0] == 0
 
 
+def test_a_name_is_looked_for_in_the_sites_yml_beside_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.check.ROOT", tmp_path)
+    with site() as told:
+        assert "give its file: --config.file=sites.yml" in check("shop")[2]
+        write(tmp_path / "sites.yml", {"sites": [{"name": "shop", "url": told.url}]})
+        assert check("shop")[0] == 0
+        assert "no site bears that name (did you mean 'shop'?)" in check("shpo")[2]
+        write(tmp_path / "sites.yml", "a broken file is no matter where a URL is given")
+        assert check(told.url)[0] == 0
+
+
+def test_a_target_that_is_given_twice_is_probed_once() -> None:
+    with site() as told:
+        assert check(told.url, told.url)[1].count("✓") == 1
+        assert len(told.asked) == 1
+
+
 def test_a_module_may_be_named(tmp_path: Path) -> None:
     config = tmp_path / "blackbox.yml"
     write(config, {"modules": {"teapot": {"prober": "http", "http": {"valid_status_codes": [418]}}}})
@@ -80,6 +99,7 @@ def test_a_module_may_be_named(tmp_path: Path) -> None:
         (["ftp://a"], "must begin with"),
         (["tcp://a"], "lacks a port"),
         (["http://a/", "--module=nope"], "unknown module 'nope'"),
+        ([""], "a target is empty: is a variable not set?"),
         (["http://a/", "--timeout=soon"], "must be a duration"),
         (["http://a/", "--timeout=0"], "must be more than 0"),
         (["http://a/", "--mail-to=nobody"], "must be a mail address"),
