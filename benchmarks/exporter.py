@@ -104,7 +104,7 @@ async def _scheduled(peers: Peers, schedule: Schedule, plan: Plan, folder: Path)
         return _told(
             Sample(
                 SCHEDULED, schedule.sites, schedule.rate,
-                seconds=plan.seconds, resident_bytes=process.resident_bytes(), load=os.getloadavg()[0],
+                resident_bytes=process.resident_bytes(), load=os.getloadavg()[0],
                 **asdict(found),
             )
         )  # fmt: skip

@@ -45,6 +45,8 @@ class Watched:
     """What one window of an exporter with sites showed."""
 
     probes: int
+    seconds: float
+    """From the end of the first scrape to the end of the last one."""
     cpu_seconds: float
     scrapes: tuple[float, ...]
     """How long each scrape in the window took, in seconds."""
@@ -86,13 +88,14 @@ async def watch(process: Process, sites: int, seconds: float) -> Watched:
         for number in range(1, count + 1):
             await asyncio.sleep(began + number * seconds / count - time.monotonic())
             scrapes.append(await scrape(connection))
-        spent = process.cpu_seconds() - cpu
+        spent, took = process.cpu_seconds() - cpu, time.monotonic() - began
     finally:
         connection.close()
     _check(scrapes, sites)
     last = scrapes[-1]
     return Watched(
         probes=round(last.total(_PROBES) - first.total(_PROBES)),
+        seconds=took,
         cpu_seconds=spent,
         scrapes=tuple(each.seconds for each in scrapes[1:]),
         scrape_bytes=len(last.text),
