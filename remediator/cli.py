@@ -17,6 +17,7 @@ from core.secrets import Secret, from_environment
 from core.sites import Part
 from remediator.errors import RemediatorError
 from remediator.linode import DEFAULT_URL, LinodeAPI
+from remediator.only_one import only_one
 from remediator.schema import PART
 from remediator.server import serve
 from remediator.service import Remediator, Settings
@@ -82,7 +83,8 @@ def remediator_command(
             own_containers=_own_containers(os.environ),
             timing=_timing(timings),
         )
-        serve(Remediator(settings), host, port)
+        with only_one(storage_url):
+            serve(Remediator(settings), host, port)
     except (ConfigError, RemediatorError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from core.durations import format_duration
 from remediator import store_attempts, store_incidents
 from remediator.incident import CLOSED, State
+from remediator.shown import without_log_lines
 from remediator.store import decisions, pauses, timeline
 
 if TYPE_CHECKING:
@@ -64,9 +66,10 @@ def console(remediator: Remediator) -> Blueprint:
             return render_template(
                 "incident.html",
                 incident=found,
+                look=without_log_lines(asdict(found.look)) if found.look else None,
                 timeline=timeline(connection, found.id),
                 decisions=decisions(connection, found.id),
-                attempts=store_attempts.of_incident(connection, found.id),
+                attempts=without_log_lines(store_attempts.of_incident(connection, found.id)),
             )
 
     @pages.get("/console.css")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from remediator import docker
+from remediator.abreast import abreast
 from remediator.actions.action import JSON, ActionError, LinodeEvent, Target, World
 
 _MOST_EVENTS = 10
@@ -52,16 +53,15 @@ class Evidence:
 
 def gather(target: Target, world: World) -> Evidence:
     """Look at the container, its log and the Linode; never raises: what fails is evidence too."""
-    problems: list[str] = []
-    ssh, container, log_tail = _look_inside(target, world, problems)
-    linode = _look_from_outside(target, world, problems)
-    return Evidence(world.now(), ssh, container, log_tail, linode, tuple(problems))
+    looks = (lambda: _look_inside(target, world), lambda: _look_from_outside(target, world))
+    inside, outside = abreast(looks)
+    problems = (*inside.problems, *outside.problems)
+    return replace(inside, linode=outside.linode, time=world.now(), problems=problems)
 
 
-def _look_inside(
-    target: Target, world: World, problems: list[str]
-) -> tuple[str, docker.ContainerState | None, tuple[str, ...]]:
+def _look_inside(target: Target, world: World) -> Evidence:
     reached, container, log_tail = "", None, ()  # type: str, docker.ContainerState | None, tuple[str, ...]
+    problems: list[str] = []
     try:
         with world.connect(target.server) as connector:
             reached = "local" if target.server.local else "ok"
@@ -73,22 +73,22 @@ def _look_inside(
     except Exception as error:  # noqa: BLE001 - a look must not stop the healing, and says what was wrong
         problems.append(f"looking inside failed: {type(error).__name__}")
         reached = reached or "unknown"
-    return reached, container, log_tail
+    return Evidence(world.now(), reached, container, log_tail, problems=tuple(problems))
 
 
-def _look_from_outside(target: Target, world: World, problems: list[str]) -> LinodeEvidence | None:
-    linode_id = target.server.linode
+def _look_from_outside(target: Target, world: World) -> Evidence:
+    linode_id, problem = target.server.linode, ""
     if linode_id is None or world.linode is None:
-        return None
+        return Evidence(world.now(), "")
     try:
         status = world.linode.instance(linode_id).status
         events = world.linode.events(linode_id, limit=_MOST_EVENTS)
-        return LinodeEvidence(status, events, world.linode.username())
+        return Evidence(world.now(), "", linode=LinodeEvidence(status, events, world.linode.username()))
     except ActionError as error:
-        problems.append(error.message)
+        problem = error.message
     except Exception as error:  # noqa: BLE001 - as above
-        problems.append(f"asking the Linode API failed: {type(error).__name__}")
-    return None
+        problem = f"asking the Linode API failed: {type(error).__name__}"
+    return Evidence(world.now(), "", problems=(problem,))
 
 
 def _event(event: LinodeEvent, own: str | None) -> dict[str, JSON]:

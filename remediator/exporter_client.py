@@ -34,6 +34,8 @@ class ExporterClient:
             raise SiteUnknownError(f"the exporter does not know {site}")
         if status != 200 or not isinstance(answer.get("success"), bool):
             raise ExporterError(f"the exporter answered {status} to a fresh probe")
+        if answer.get("site") != site:
+            raise ExporterError("the exporter answered about another site than it was asked for")
         return Probe(
             site=site,
             success=answer["success"],

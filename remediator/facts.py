@@ -38,13 +38,22 @@ class Sites(dict[str, SiteState]):
 
 
 @dataclass(frozen=True)
+class Untold:
+    """What could not be found out; `permanent` says that asking again cannot help."""
+
+    detail: str
+    permanent: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known about one incident now.
 
     `sites`, `canaries` None: the exporter could not be asked. `history`: attempts of any incident inside the
     rolling window on this site, on its container or on its server. `neighbours`: fresh probes of the other
-    sites of a server that may have to be rebooted; None: not asked. `in_flight`: sites with an attempt under
-    way, this one's excepted. `epoch`: what a claim must still find.
+    sites of a server that may have to be rebooted; None: not asked, or not all of them answered.
+    `own_server`: whether the target's server is the machine that we run on. `in_flight`: the other sites
+    with an attempt under way. `epoch`: what a claim must still find.
     """
 
     incident: Incident
@@ -58,6 +67,7 @@ class Facts:
     sites: Sites | None = None
     canaries: tuple[Canary, ...] | None = None
     neighbours: tuple[Probe, ...] | None = None
+    own_server: bool | Untold = False
     servers: Mapping[str, str] = field(default_factory=dict)
     in_flight: frozenset[str] = frozenset()
     pauses: tuple[Pause, ...] = ()

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from remediator import store_attempts, store_incidents
+from remediator.abreast import abreast
 from remediator.actions.action import Target, World
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.exporter_client import ExporterClient
@@ -21,6 +23,7 @@ from remediator.playbook import DEAD, LOOK
 from remediator.policy import Policy, SitePolicy
 from remediator.store import Store, epoch, pauses
 from remediator.timing import Timing
+from remediator.whereabouts import OwnMachine, neighbours_of
 
 T = TypeVar("T")
 MOST_NEIGHBOURS = 20
@@ -61,12 +64,15 @@ class Gatherer:
         world: Callable[[], World],
         metrics: Metrics,
         timing: Timing,
+        now: Callable[[], float],
     ) -> None:
+        self._now = now
         self._store = store
         self._exporter = exporter
         self._policy = policy
         self._world = world
         self._metrics = metrics
+        self._own = OwnMachine()
         failed = lambda: metrics.problem("exporter")  # noqa: E731
         self._sites: Shared[Sites] = Shared(exporter.sites, timing.sites_max_age, failed)
         self._canaries: Shared[tuple[Canary, ...]] = Shared(self._ask_canaries, timing.sites_max_age, failed)
@@ -84,6 +90,8 @@ class Gatherer:
         facts = replace(facts, sites=self._sites.get())
         if not _worth_a_probe(facts):
             return facts
+        if facts.target is not None:  # before the site's own probe, which must be the freshest
+            facts = self._with_its_server(facts, facts.target, policy)
         try:
             facts = replace(facts, probe=self._exporter.probe(facts.incident.site))
         except SiteUnknownError:
@@ -93,11 +101,18 @@ class Gatherer:
             return facts
         if facts.probe is None or facts.probe.success or not facts.has_recover:
             return facts
-        facts = replace(facts, canaries=self._canaries.get())
+        return replace(facts, canaries=self._canaries.get())
+
+    def _with_its_server(self, facts: Facts, target: Target, policy: Policy) -> Facts:
+        """Add whose machine the server is and, where it may have to be rebooted, who else is on it."""
         look = facts.incident.look
-        if look is not None and look.ssh in DEAD and facts.target is not None:
-            facts = replace(facts, neighbours=self._probe_neighbours(facts.target, policy))
-        return facts
+        if look is None or look.ssh not in DEAD:
+            return replace(facts, own_server=self._own.is_server(target.server, None))
+        return replace(
+            facts,
+            own_server=self._own.is_server(target.server, self._world().linode),
+            neighbours=self._probe_neighbours(target, policy, facts.sites),
+        )
 
     def _from_store(self, incident_id: int, policy: Policy) -> Facts | None:
         with self._store.read() as connection:
@@ -110,7 +125,7 @@ class Gatherer:
             target = site.target if site else None
             server = target.server.name if target else None
             limits = policy.limits
-            since = time.time() - max(limits.per, limits.cooldown)
+            since = self._now() - max(limits.per, limits.cooldown)
             return Facts(
                 incident=incident,
                 known=site is not None,
@@ -136,24 +151,28 @@ class Gatherer:
             return found
         return (Canary("the Linode API", linode.reachable()),)
 
-    def _probe_neighbours(self, target: Target, policy: Policy) -> tuple[Probe, ...] | None:
-        """Probe the other sites of a server, up to the first healthy one; None where one gave no answer."""
-        others = sorted(
-            name
-            for name, server in policy.servers.items()
-            if server == target.server.name and name != target.site
-        )
-        probes: list[Probe] = []
-        for name in others[:MOST_NEIGHBOURS]:
-            try:
-                probes.append(self._exporter.probe(name))
-            except ExporterError:
-                return None
-            except SiteUnknownError:
-                continue
-            if probes[-1].success:
-                break
-        return tuple(probes)
+    def _probe_neighbours(
+        self, target: Target, policy: Policy, sites: Sites | None
+    ) -> tuple[Probe, ...] | None:
+        """Probe the other sites of a server at once; None where one gave no answer, or not all can be asked.
+
+        Of very many only some are asked: those that the schedule last saw as failing may be left out.
+        """
+        others = neighbours_of(target.site, target.server, policy.servers, sites)
+        left_out = others[MOST_NEIGHBOURS:]
+        if any(sites is None or name not in sites.failing for name in left_out):
+            return None
+        try:
+            found = abreast([partial(self._probe_neighbour, name) for name in others[:MOST_NEIGHBOURS]])
+        except ExporterError:
+            return None
+        return tuple(probe for probe in found if probe is not None)
+
+    def _probe_neighbour(self, name: str) -> Probe | None:
+        try:
+            return self._exporter.probe(name)
+        except SiteUnknownError:
+            return None
 
 
 def _worth_a_probe(facts: Facts) -> bool:

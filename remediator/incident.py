@@ -126,10 +126,11 @@ class Reason(StrEnum):
     HEALTHY_NEIGHBOUR = "healthy_neighbour"
     NOTHING_LEFT = "nothing_left"
     CANNOT_ENTER = "cannot_enter"
+    CANNOT_TELL = "cannot_tell"
     ACTION_IMPOSSIBLE = "action_impossible"
 
 
-REVISABLE = frozenset({Reason.FOR_A_HUMAN, Reason.NO_TARGET})
+REVISABLE = frozenset({Reason.FOR_A_HUMAN, Reason.NO_TARGET, Reason.CANNOT_TELL})
 """What an incident may come back from: nothing was done in vain, and the world can change."""
 
 

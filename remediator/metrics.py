@@ -122,6 +122,7 @@ KNOWN_DECISIONS: Mapping[Verb, tuple[Reason, ...]] = {
         Reason.SERVER_BUSY,
         Reason.COOLDOWN,
         Reason.NEED_UNHEALTHY,
+        Reason.OWN_SERVER,
     ),
     Verb.REFUSE: (Reason.PAUSED, Reason.GUARD_ERROR, Reason.TOO_MANY_UNHEALTHY),
     Verb.OBSERVE: (Reason.OBSERVE_MODE, Reason.NO_RECOVER),
@@ -136,6 +137,7 @@ KNOWN_DECISIONS: Mapping[Verb, tuple[Reason, ...]] = {
         Reason.HEALTHY_NEIGHBOUR,
         Reason.NOTHING_LEFT,
         Reason.CANNOT_ENTER,
+        Reason.CANNOT_TELL,
         Reason.ACTION_IMPOSSIBLE,
     ),
 }

@@ -12,6 +12,8 @@ REBOOT = "reboot_linode"
 LOOK = "look"
 ENTERED = frozenset({"ok", "local"})
 DEAD = frozenset({"unreachable", "timeout"})
+NO_WORD = "cannot_tell"
+"""SSH failed on our side, or the server answered in a way that we do not understand."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ def _does_not_answer(facts: Facts, now: float) -> Step | Stop:
         return Step(LOOK, None)
     if look.ssh in ENTERED:
         return _try(RESTART, facts)
+    if look.ssh == NO_WORD:
+        detail = "SSH fails in a way that says nothing about the server (our resolver, our limits, no cipher)"
+        return Stop(Reason.CANNOT_TELL, detail)
     if look.ssh not in DEAD:
         return Stop(Reason.CANNOT_ENTER, f"the server answers, but SSH does not let us in: {look.ssh}")
     target = facts.target

@@ -20,6 +20,7 @@ from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
 from remediator.alerts import Payload
 from remediator.attempts import Attempts, Workshop
+from remediator.clock import SteadyClock
 from remediator.connect import connect
 from remediator.errors import StoreError
 from remediator.evidence import gather as gather_evidence
@@ -31,7 +32,9 @@ from remediator.metrics import Metrics
 from remediator.notify import Notifier
 from remediator.policy import Policy, policy_of
 from remediator.reconcile import Reconciler
+from remediator.schema import file_faults
 from remediator.store import Store
+from remediator.store_future import bring_back
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class Settings:
     timing: Timing = field(default_factory=Timing)
     actions: Mapping[str, Action] = field(default_factory=lambda: ACTIONS)
     look: Callable[[Target, World], Look] | None = None
+    now: Callable[[], float] = field(default_factory=lambda: SteadyClock().now)
 
 
 class Remediator:
@@ -67,15 +71,21 @@ class Remediator:
         self._document, self._policy = self._load()
         self.metrics = Metrics(settings.actions)
         self.store = Store(settings.storage_url)
-        self.store.prepare()
-        self.exporter = ExporterClient(settings.exporter_url, settings.timing.probe_timeout)
-        self._world = World(connect=connect, linode=settings.linode, now=time.time)
+        self._prepare_store()
+        self.exporter = ExporterClient(settings.exporter_url, settings.timing.probe_timeout, settings.now)
+        self._world = World(connect=connect, linode=settings.linode, now=settings.now)
         self._reloading = threading.Lock()
         self._watcher = FileWatcher(self._document.files)
         self._stopping = threading.Event()
         workshop = self._workshop()
         self.gatherer = Gatherer(
-            self.store, self.exporter, self.policy, lambda: self._world, self.metrics, settings.timing
+            self.store,
+            self.exporter,
+            self.policy,
+            lambda: self._world,
+            self.metrics,
+            settings.timing,
+            settings.now,
         )
         notifier = Notifier(
             self.store,
@@ -84,10 +94,11 @@ class Remediator:
             self.policy,
             self.metrics,
             settings.timing,
-            time.time,
+            time.time,  # Alertmanager goes by the machine's clock
         )
         self.reconciler = Reconciler(Attempts(workshop), self.gatherer, notifier)
         self.metrics.reload_ok.set(1)
+        _warn(self._document)
 
     def policy(self) -> Policy:
         """Return the policy in force."""
@@ -106,7 +117,7 @@ class Remediator:
 
     def take(self, payload: Payload, body: bytes) -> Taken:
         """Store a notification with its incidents and wake the reconciler; raise StoreError."""
-        taken = take(self.store, payload, body, self._policy.sites, time.time())
+        taken = take(self.store, payload, body, self._policy.sites, self.settings.now())
         self.metrics.opened.inc(len(taken.opened))
         for _ in range(taken.unknown_sites):
             self.metrics.problem("unknown_site")
@@ -129,6 +140,7 @@ class Remediator:
             self._document, self._policy = document, policy
             self._watcher.watch(document.files)
             self.metrics.reload_ok.set(1)
+        _warn(document)
         log.info("sites.yml taken", extra=fields(sites=len(policy.sites)))
         self.reconciler.wake()
 
@@ -141,6 +153,13 @@ class Remediator:
         except StoreError as error:
             return str(error)
         return None
+
+    def _prepare_store(self) -> None:
+        self.store.prepare()
+        with self.store.write() as connection:
+            late = bring_back(connection, self.settings.now(), self.settings.timing.lease_ttl)
+        if late:
+            log.warning("times from the future: was the clock set?", extra=fields(rows=late))
 
     def _load(self) -> tuple[Document, Policy]:
         document = load(self.settings.config_file, self.settings.parts)
@@ -165,8 +184,14 @@ class Remediator:
             look=self.settings.look or look,
             metrics=self.metrics,
             timing=self.settings.timing,
-            now=time.time,
+            now=self.settings.now,
         )
+
+
+def _warn(document: Document) -> None:
+    """Say what keeps us out of servers, without dying of it: the others must still be healed."""
+    for fault in file_faults(document):
+        log.warning("a server could not be healed", extra=fields(fault=str(fault)))
 
 
 def look(target: Target, world: World) -> Look:

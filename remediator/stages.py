@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from core.logs import fields
 from remediator import store_attempts, store_incidents
-from remediator.actions.action import Action, ActionError, Marks, Progress, Target
+from remediator.actions.action import JSON, Action, ActionError, Marks, Progress, Target, World
 from remediator.actions.action import Reason as ActionReason
 from remediator.attempts import PATIENCE, Attempts, Workshop
+from remediator.connect.kept import KeptConnections
 from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, StoreError
-from remediator.guards.paused import applies
 from remediator.incident import (
     Attempt,
     Decision,
     Incident,
     Look,
-    Mode,
     Outcome,
     Probe,
     Reason,
@@ -25,7 +25,7 @@ from remediator.incident import (
     State,
     Verb,
 )
-from remediator.playbook import RULES
+from remediator.last_check import Withdrawn, before_the_act, lives_after_all, paused, still_wanted
 from remediator.store import pauses
 
 log = logging.getLogger(__name__)
@@ -70,17 +70,27 @@ class Stages:
         if found is None:
             return
         action, target = found
-        world = self._shop.world()
-        self._keep_evidence(attempt, target)
-        try:
-            marks = action.prepare(target, world)
-        except ActionError as error:
-            self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, error.permanent)
-            return
-        self._act(attempt, action, target, marks)
+        with KeptConnections(self._shop.world().connect) as kept:
+            world = replace(self._shop.world(), connect=kept.connect)
+            look = self._look_just_taken(attempt) or self._shop.look(target, world)
+            self._attempts.save(attempt, evidence=dict(look.evidence))
+            withdrawn = lives_after_all(attempt, look)
+            if withdrawn is not None:
+                self._abandon(attempt, withdrawn)
+                return
+            try:
+                marks = action.prepare(target, world)
+            except ActionError as error:
+                self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, error.permanent)
+                return
+            if self._write_acting(attempt, target, marks, dict(look.evidence)):
+                self._act(attempt, action, target, marks, world)
 
     def _acting(self, attempt: Attempt) -> None:
-        """Find out whether an act of unknown outcome happened: after a crash, or a lost connection."""
+        """Find out whether an act of unknown outcome happened: after a crash, or a lost connection.
+
+        It never acts again: what has not happened goes back to the decision, with all its guards.
+        """
         found = self._usable(attempt)
         if found is None:
             return
@@ -101,22 +111,15 @@ class Stages:
         elif happened is False and attempt.reason == ActionReason.UNKNOWN:
             self._attempts.finish(attempt, Stage.FAILED, ActionReason.UNKNOWN, "it did not happen")
         elif happened is False:
-            self._act(attempt, action, target, attempt.marks)
+            self._attempts.save(attempt, acted_at=None)
+            self._abandon(attempt, Withdrawn("interrupted", "interrupted before the act"))
         else:
             self._wait_or_fail(attempt, ActionReason.UNKNOWN, detail, self._shop.timing.recheck)
 
-    def _act(self, attempt: Attempt, action: Action, target: Target, marks: Marks) -> None:
-        """Do it, once, on a probe that failed just now; the row says so before."""
-        probe = self._probe(attempt, self._shop.timing.prepare_within)
-        if probe is None:
-            return
-        if probe.success:
-            self._attempts.finish(attempt, Stage.ABANDONED, Reason.PASSING, "a fresh probe passes by now")
-            return
-        if not self._write_acting(attempt, target, marks):
-            return
+    def _act(self, attempt: Attempt, action: Action, target: Target, marks: Marks, world: World) -> None:
+        """Do it, once; the row says so already."""
         try:
-            marks = action.act(target, marks, self._shop.world())
+            marks = action.act(target, marks, world)
         except ActionError as error:
             if error.reason in (ActionReason.UNKNOWN, ActionReason.TIMEOUT):
                 later = self._shop.now() + self._shop.timing.ask_happened_after
@@ -126,32 +129,34 @@ class Stages:
             return
         self._to_settling(attempt, marks, "")
 
-    def _write_acting(self, attempt: Attempt, target: Target, marks: Marks) -> bool:
-        """Write the stage, unless a pause, observe mode or our own end came between; tell whether to act."""
-        if self._stopping():
+    def _write_acting(
+        self, attempt: Attempt, target: Target, marks: Marks, evidence: dict[str, JSON]
+    ) -> bool:
+        """Write the stage on a probe that fails now, unless something forbids it; tell whether to act."""
+        probe = self._probe(attempt, self._shop.timing.prepare_within)
+        if probe is None or self._stopping():
             return False
-        now = self._shop.now()
-        site = self._shop.policy().sites.get(attempt.site)
+        if probe.success:
+            self._abandon(attempt, Withdrawn(Reason.PASSING, "a fresh probe passes by now"))
+            return False
+        now, policy = self._shop.now(), self._shop.policy()
+        age, limit = now - attempt.created_at, self._shop.timing.act_within
         with self._shop.store.write(PATIENCE) as connection:
-            held = any(applies(one, attempt.site, target.server.name) for one in pauses(connection))
-            observing = site is None or site.mode is Mode.OBSERVE
-            reason = Reason.PAUSED if held else Reason.OBSERVE_MODE if observing else None
-            if reason is not None:
-                detail = "nothing was touched"
-                self._attempts.finish_in(connection, attempt, Stage.ABANDONED, reason, detail)
-            else:
+            withdrawn = before_the_act(attempt, target, policy, pauses(connection), age, limit)
+            if withdrawn is None:
                 self._attempts.save_in(
                     connection,
                     attempt,
                     stage=Stage.ACTING,
                     stage_at=now,
-                    acted_at=attempt.acted_at or now,
+                    acted_at=now,
                     marks={**marks, "acting_at": now},
+                    evidence={**evidence, "probe": dict(probe.raw)},
                     detail="",
                 )
-        if reason is not None:
-            self._attempts.count(attempt, Stage.ABANDONED, reason, detail)
-        return reason is None
+        if withdrawn is not None:
+            self._abandon(attempt, withdrawn)
+        return withdrawn is None
 
     def _to_settling(self, attempt: Attempt, marks: Marks, detail: str) -> None:
         now = self._shop.now()
@@ -166,6 +171,11 @@ class Stages:
             return
         action, target = found
         now = self._shop.now()
+        with self._shop.store.read() as connection:
+            hands_off = paused(attempt, pauses(connection))
+        if hands_off:  # to settle may mean to start a container
+            self._wait_or_fail(attempt, ActionReason.TIMEOUT, "paused before it had settled", SOON)
+            return
         try:
             step = action.settle(target, attempt.marks, self._shop.world())
         except ActionError as error:
@@ -226,29 +236,14 @@ class Stages:
 
     def _usable(self, attempt: Attempt) -> tuple[Action, Target] | None:
         """Return the action and the target, or abandon what an upgrade or an edit has taken away."""
-        action = self._shop.actions.get(attempt.action)
-        rule = RULES.get(attempt.step)
-        site = self._shop.policy().sites.get(attempt.site)
-        target = site.target if site else None
-        if action is None or rule is None or rule.action != attempt.action:
-            gone = f"this Sitemedic has no step {attempt.step!r} doing {attempt.action!r} any more"
-            self._attempts.finish(attempt, Stage.ABANDONED, "step_gone", gone)
+        found = still_wanted(attempt, self._shop.actions, self._shop.policy())
+        if isinstance(found, Withdrawn):
+            self._abandon(attempt, found)
             return None
-        if target is None or (target.server.name, target.label) != (attempt.server, attempt.target):
-            gone = "sites.yml names another server or container by now"
-            self._attempts.finish(attempt, Stage.ABANDONED, "target_gone", gone)
-            return None
-        return action, target
+        return found
 
-    def _keep_evidence(self, attempt: Attempt, target: Target) -> None:
-        look = self._look_just_taken(attempt) or self._shop.look(target, self._shop.world())
-        try:
-            probe = self._shop.exporter.probe(attempt.site)
-        except (ExporterError, SiteUnknownError):
-            evidence = dict(look.evidence)
-        else:
-            evidence = {**look.evidence, "probe": dict(probe.raw)}
-        self._attempts.save(attempt, evidence=evidence)
+    def _abandon(self, attempt: Attempt, why: Withdrawn) -> None:
+        self._attempts.finish(attempt, Stage.ABANDONED, why.reason, why.detail)
 
     def _look_just_taken(self, attempt: Attempt) -> Look | None:
         """Return the look that this attempt was decided on, where it is still true enough to be evidence."""

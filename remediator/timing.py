@@ -25,6 +25,8 @@ class Timing:
     """After an act of unknown outcome: longer than the act can go on by itself."""
     settle_within: float = 600.0
     prepare_within: float = 60.0
+    act_within: float = 60.0
+    """An act is done within this after it was decided on, or decided on anew: its facts have aged."""
     abandoned_cooldown: float = 10.0
     probe_max_age: float = 10.0
     look_max_age: float = 120.0

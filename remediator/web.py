@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
@@ -23,6 +22,7 @@ from remediator.console import console
 from remediator.errors import StoreError
 from remediator.incident import Incident, Pause
 from remediator.service import Remediator
+from remediator.shown import without_log_lines
 from remediator.store import add_pause, decisions, pauses, remove_pause, timeline
 
 SECURITY_HEADERS = {
@@ -149,8 +149,12 @@ def _incidents(remediator: Remediator) -> Blueprint:
 
     @routes.get("/<int:incident_id>")
     def one(incident_id: int) -> ResponseReturnValue:
+        """Tell all of an incident; its log lines only with the token of the API."""
         detail = incident_detail(remediator, incident_id)
-        return (jsonify(error="no such incident"), 404) if detail is None else jsonify(detail)
+        if detail is None:
+            return jsonify(error="no such incident"), 404
+        known = bearer_matches(request.headers.get("Authorization"), remediator.settings.api_token)
+        return jsonify(detail if known else without_log_lines(detail))
 
     return routes
 
@@ -204,7 +208,7 @@ def _pauses(remediator: Remediator) -> Blueprint:
         if isinstance(wanted, str):
             return jsonify(error=wanted), 400
         with remediator.store.write() as connection:
-            found = remove_pause(connection, wanted.scope, wanted.by, time.time())
+            found = remove_pause(connection, wanted.scope, wanted.by, remediator.settings.now())
         remediator.reconciler.wake()
         if not found:
             return jsonify(error=f"{wanted.scope} was not paused"), 404
@@ -231,4 +235,4 @@ def _wanted(remediator: Remediator, check_name: bool = True) -> Pause | str:
     known = {"site": policy.sites.keys(), "server": set(policy.servers.values())}
     if scope != "all" and (kind not in known or (check_name and name not in known[kind])):
         return 'scope must be "all", "site:NAME" or "server:NAME" with a name of sites.yml'
-    return Pause(scope, by, reason, time.time())
+    return Pause(scope, by, reason, remediator.settings.now())

@@ -38,6 +38,7 @@ class Demo:
     clock: Callable[[], float] = time.time
     _session: requests.Session = field(init=False, repr=False)
     _token: Secret = field(init=False, repr=False)
+    _api_token: Secret | None = field(init=False, repr=False)
     _closed: dict[int, IncidentSeen] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,6 +46,8 @@ class Demo:
         self._session.trust_env = False  # no proxy stands between us and our own services
         assert self.running.control_token_file is not None
         self._token = read_secret_file(Path(self.running.control_token_file))
+        api_token = self.home.data / "secrets" / "api_token"  # without it the log lines are not shown
+        self._api_token = read_secret_file(api_token) if api_token.is_file() else None
 
     def break_(self, kind: str) -> float:
         """Break the site; return when that was. Raises StackError."""
@@ -120,7 +123,8 @@ class Demo:
         return told
 
     def _headers(self, service: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token.reveal()}"} if service == "control" else {}
+        token = {"control": self._token, "remediator": self._api_token}.get(service)
+        return {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
 
 
 def find_demo(root: Path, site: str) -> Demo:

@@ -22,9 +22,14 @@ Marks: TypeAlias = dict[str, JSON]
 
 
 class Reason(StrEnum):
-    """Why an action could not do its work: a closed set, which becomes a metric's label."""
+    """Why an action could not do its work: a closed set, which becomes a metric's label.
+
+    `UNREACHABLE` says that the server gave no sign of life. `CANNOT_TELL` says that SSH failed in a way that
+    is no word about the server: our own resolver, descriptors or routes, or two sides that find no cipher.
+    """
 
     UNREACHABLE = "unreachable"
+    CANNOT_TELL = "cannot_tell"
     HOST_KEY_UNKNOWN = "host_key_unknown"
     HOST_KEY_CHANGED = "host_key_changed"
     AUTH = "auth"

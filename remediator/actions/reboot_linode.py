@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-
 from remediator import docker
 from remediator.actions.action import (
     ActionError,
@@ -30,7 +27,7 @@ _START_SECONDS = 60.0
 
 
 class RebootLinode:
-    """Reboots a server whose configuration allows it, never the one that the remediator runs on."""
+    """Reboots a server whose configuration allows it; that it is not our own is the guard own_host's."""
 
     name = "reboot_linode"
 
@@ -39,7 +36,6 @@ class RebootLinode:
         linode, linode_id = _allowed(target.server, world)
         events = linode.events(linode_id, limit=25)
         instance = linode.instance(linode_id)
-        _refuse_own_host(target.server, instance)
         _refuse_status(instance, events)
         return {
             "event_above": max((event.id for event in events), default=0),
@@ -80,26 +76,12 @@ class RebootLinode:
 
 def _allowed(server: Server, world: World) -> tuple[LinodeClient, int]:
     """Return what is needed for a reboot, or refuse; asked again before every step."""
-    if server.local:
-        raise _refusal(f"{server.name} is the machine that the remediator itself runs on")
     if server.linode is None or not server.may_reboot:
         raise _refusal(f"{server.name} may not be rebooted: give it linode: and may_reboot: true")
     if world.linode is None:
         text = f"{server.name} cannot be rebooted without a token: set LINODE_TOKEN in .env"
         raise ActionError(text, reason=Reason.LINODE_AUTH, permanent=True)
     return world.linode, server.linode
-
-
-def _refuse_own_host(server: Server, instance: LinodeInstance) -> None:
-    """Refuse the Linode that has one of our own addresses.
-
-    A loopback address in `ssh:` is no proof of that on another port than 22: it may be a tunnel's end.
-    """
-    names = list(instance.addresses)
-    if server.ssh is not None and (server.ssh.port == 22 or not _is_loopback(server.ssh.host)):
-        names.append(server.ssh.host)
-    if any(_is_ours(name) for name in names):
-        raise _refusal(f"{server.name} is the machine that the remediator itself runs on")
 
 
 def _refuse_status(instance: LinodeInstance, events: tuple[LinodeEvent, ...]) -> None:
@@ -154,7 +136,7 @@ def _container_runs(target: Target, world: World) -> Step:
             if result.exit_status != 0:
                 raise docker.failure(result, "docker start", target.server.name)
     except ActionError as error:
-        if error.permanent:
+        if error.permanent and error.reason is not Reason.AUTH:  # while it boots: pam_nologin(8)
             return Step(Progress.FAILED, f"rebooted, but: {error.message}", reason=error.reason)
         return Step(Progress.WAIT, f"rebooted; {error.message}", retry_after=2.0, reason=error.reason)
     return Step(Progress.WAIT, f"rebooted; {state.name} started", retry_after=1.0)
@@ -162,29 +144,6 @@ def _container_runs(target: Target, world: World) -> Step:
 
 def _refusal(text: str) -> ActionError:
     return ActionError(text, reason=Reason.NOT_ALLOWED, permanent=True)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _is_ours(host: str) -> bool:
-    """Tell whether a name or address is this machine's: only those can be bound here."""
-    try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
-    except OSError:
-        return False
-    for family, kind, protocol, _, address in found:
-        try:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.bind(address)
-        except OSError:
-            continue
-        return True
-    return False
 
 
 def _number(marks: Marks, key: str) -> float:

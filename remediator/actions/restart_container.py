@@ -23,6 +23,7 @@ LATEST_SECONDS = 10.0
 """A restart that is not sent within this is not sent: `happened` counts on its end being in time."""
 STABLE_SECONDS = 2.0
 """How long a container must have run, without being restarted by Docker, before the restart counts."""
+SETTLE_AGAIN_SECONDS = 1.0
 SETTLE_SECONDS = 180.0
 """How long a health check may say `starting`."""
 
@@ -86,7 +87,7 @@ def judge(state: docker.ContainerState, marks: Marks, elapsed: float) -> Step:
         return Step(Progress.DONE, f"{state.name} runs since {state.started_at}{health}")
     if elapsed > SETTLE_SECONDS:
         return Step(Progress.FAILED, f"{waiting} after {elapsed:.0f} s", reason=Reason.TIMEOUT)
-    return Step(Progress.WAIT, waiting, retry_after=1.0)
+    return Step(Progress.WAIT, waiting, retry_after=max(STABLE_SECONDS - elapsed, SETTLE_AGAIN_SECONDS))
 
 
 def _broken(state: docker.ContainerState, marks: Marks) -> str | None:

@@ -6,6 +6,7 @@ directly, so that the host is checked here and a watchdog can end any wait by cl
 
 from __future__ import annotations
 
+import errno
 import logging
 import select
 import shlex
@@ -31,6 +32,18 @@ AUTH_SECONDS = 10.0
 WHOLE_CONNECT_SECONDS = 20.0
 KEEPALIVE_SECONDS = 15
 _LATE_OUTPUT_SECONDS = 1.0
+_NO_SIGN_OF_LIFE = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EPIPE,
+        errno.ETIMEDOUT,
+        errno.EHOSTUNREACH,
+        errno.EHOSTDOWN,
+    }
+)
+"""What the server, or its absence, does to a connection; every other error is one of this machine."""
 
 
 def command_line(argv: Sequence[str]) -> str:
@@ -157,11 +170,11 @@ def _open(settings: SshSettings, where: str) -> paramiko.Transport:
     except paramiko.AuthenticationException as error:
         transport.close()
         if not transport.is_active() and "timeout" in str(error).lower():
-            raise _unreachable(where, "it did not answer the authentication in time") from error
+            raise _unreachable(where, TimeoutError()) from error
         raise _refused(where, settings) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         transport.close()
-        raise _unreachable(where, _plain(error)) from error
+        raise _unreachable(where, error) from error
     except ActionError:
         transport.close()
         raise
@@ -173,12 +186,12 @@ def _transport(settings: SshSettings, where: str) -> paramiko.Transport:
     try:
         sock = socket.create_connection((settings.host, settings.port), timeout=CONNECT_SECONDS)
     except OSError as error:
-        raise _unreachable(where, _plain(error)) from error
+        raise _unreachable(where, error) from error
     try:
         transport = paramiko.Transport(sock)
     except (paramiko.SSHException, OSError) as error:
         sock.close()
-        raise _unreachable(where, _plain(error)) from error
+        raise _unreachable(where, error) from error
     transport.banner_timeout = BANNER_SECONDS
     transport.auth_timeout = AUTH_SECONDS
     transport.channel_timeout = AUTH_SECONDS
@@ -220,8 +233,18 @@ def _refused(where: str, settings: SshSettings) -> ActionError:
     )
 
 
-def _unreachable(where: str, why: str) -> ActionError:
-    return ActionError(f"no SSH to {where}: {why}", reason=Reason.UNREACHABLE)
+def _unreachable(where: str, error: Exception) -> ActionError:
+    """Say why there is no connection, and whether that is a word about the server: a reboot hangs on it."""
+    reason = Reason.UNREACHABLE if _no_sign_of_life(error) else Reason.CANNOT_TELL
+    return ActionError(f"no SSH to {where}: {_plain(error)}", reason=reason)
+
+
+def _no_sign_of_life(error: Exception) -> bool:
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return False
+    if not isinstance(error, OSError) or isinstance(error, TimeoutError | ConnectionError):
+        return True
+    return error.errno in _NO_SIGN_OF_LIFE
 
 
 def _plain(error: Exception) -> str:

@@ -2,21 +2,22 @@
 
 Sites on one server, or below one site, are one thing that can break: where a single such thing holds all
 that is unhealthy, or where there are fewer than three sites, a share says nothing. Then the rule is one
-incident at a time instead (and a reboot always needs a canary that answers).
+incident at a time instead (docs/adr/0007). A reboot always needs a canary that answers, and above the cap
+also that nothing is silent on another server: that looks like a network, which no reboot mends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from remediator.facts import Facts, Step
 from remediator.guards.verdict import SOON, Allow, Refuse, Verdict, WaitUntil
-from remediator.incident import Reason, SiteState
+from remediator.incident import Kind, Reason, SiteState, kind_of
 
 FEW = 3
 
 
-def max_unhealthy(facts: Facts, _step: Step, now: float) -> Verdict:
+def max_unhealthy(facts: Facts, step: Step, now: float) -> Verdict:
     """Wait while the share of unhealthy sites, those being worked on included, is above the cap."""
     if facts.sites is None:
         return WaitUntil(Reason.NO_SITES, now + SOON, "the exporter could not be asked for its sites")
@@ -32,7 +33,8 @@ def max_unhealthy(facts: Facts, _step: Step, now: float) -> Verdict:
         )
     if total >= FEW and share <= cap:
         return Allow(numbers)
-    if total >= FEW and not _one_thing(unhealthy, facts.sites, facts.servers):
+    silent = _silent_elsewhere(unhealthy, facts) if step.reboots and total >= FEW else []
+    if total >= FEW and (silent or not _one_thing(unhealthy, facts.sites, facts.servers)):
         detail = f"{len(unhealthy)} of {total} sites are unhealthy, more than {cap:.0%}"
         return WaitUntil(Reason.TOO_MANY_UNHEALTHY, now + SOON, detail, numbers)
     others = sorted(facts.in_flight - {site})
@@ -41,19 +43,39 @@ def max_unhealthy(facts: Facts, _step: Step, now: float) -> Verdict:
     return Allow(numbers)
 
 
-def _one_thing(unhealthy: Iterable[str], sites: Mapping[str, SiteState], servers: Mapping[str, str]) -> bool:
-    """Tell whether the unhealthy sites hang together by their servers and root sites."""
-    leaders: dict[str, str] = {}
+def _one_thing(
+    unhealthy: frozenset[str], sites: Mapping[str, SiteState], servers: Mapping[str, str]
+) -> bool:
+    """Tell whether one server, or one root site, holds all that is unhealthy; a chain of them is not one.
 
-    def leader(key: str) -> str:
-        while leaders.setdefault(key, key) != key:
-            leaders[key] = key = leaders[leaders[key]]
-        return key
+    A site that names no server counts as being on the servers of its root site's other parts.
+    """
+    roots = {name: _root(name, sites) for name in unhealthy}
+    if len(set(roots.values())) == 1:
+        return True
+    own = {servers[name] for name in unhealthy if name in servers}
+    if len(own) > 1:
+        return False
+    places: dict[str, set[str]] = {roots[name]: set() for name in unhealthy if name not in servers}
+    for name, server in servers.items():
+        if (root := _root(name, sites)) in places:
+            places[root].add(server)
+    return bool(set.intersection(*places.values(), *([own] if own else [])))
 
-    roots = []
-    for name in unhealthy:
-        state = sites.get(name)
-        roots.append(f"root {state.part_of if state else name.partition('/')[0]}")
-        if name in servers:
-            leaders[leader(roots[-1])] = leader(f"server {servers[name]}")
-    return len({leader(root) for root in roots}) <= 1
+
+def _silent_elsewhere(unhealthy: frozenset[str], facts: Facts) -> list[str]:
+    """Return the unhealthy sites of other servers that do not answer at all."""
+    assert facts.sites is not None
+    here = facts.target.server.name if facts.target else None
+    return [
+        name
+        for name in sorted(unhealthy)
+        if facts.servers.get(name, here) != here
+        and name in facts.sites.failing
+        and kind_of(facts.sites[name].reason) is not Kind.ANSWERS_WRONGLY
+    ]
+
+
+def _root(name: str, sites: Mapping[str, SiteState]) -> str:
+    state = sites.get(name)
+    return state.part_of if state is not None else name.partition("/")[0]

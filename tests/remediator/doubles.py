@@ -41,8 +41,8 @@ QUICK = Timing(
 SITES = """
 canaries: ["tcp://127.0.0.1:1"]
 servers:
-  web: {ssh: medic@127.0.0.1, linode: 7, may_reboot: true}
-  db: {ssh: medic@127.0.0.2}
+  web: {ssh: medic@198.51.100.1, linode: 7, may_reboot: true}
+  db: {ssh: medic@198.51.100.2}
 remediation: {cooldown: 0, prove_within: 5, attempts: 3, max_unhealthy: 50%}
 sites:
   - {name: www, url: "http://127.0.0.1:1/", recover: {server: web, container: nginx}}
@@ -191,7 +191,7 @@ class Lab:
 
     def incident(self, site: str) -> dict[str, Any]:
         newest = self.incidents(site)[0]["id"]
-        detail: dict[str, Any] = self.client.get(f"/api/v1/incidents/{newest}").json
+        detail: dict[str, Any] = self.client.get(f"/api/v1/incidents/{newest}", headers=API).json
         return detail
 
     def wait(self, site: str, state: str, seconds: float = 5.0) -> dict[str, Any]:
@@ -210,7 +210,9 @@ class Lab:
 
 
 @contextmanager
-def lab(folder: Path, sites: str = SITES, timing: Timing = QUICK, start: bool = True) -> Iterator[Lab]:
+def lab(
+    folder: Path, sites: str = SITES, timing: Timing = QUICK, start: bool = True, **settings_too: Any
+) -> Iterator[Lab]:
     """Make a lab below a folder; a restart heals a site once the ledger says so."""
     file = folder / "sites.yml"
     file.write_text(sites)
@@ -240,7 +242,8 @@ def lab(folder: Path, sites: str = SITES, timing: Timing = QUICK, start: bool = 
             api_token=Secret("api-token"),
             timing=timing,
             actions={one.name: one for one in (restart, reboot)},
-            look=lambda _target, world: Look(world.now(), ssh[0], {"log_tail": [HOSTILE]}),
+            look=lambda _target, world: Look(world.now(), ssh[0], {"log_tail": [HOSTILE], "problems": [HOSTILE]}),
+            **settings_too,
         )
         remediator = Remediator(settings)
         client = create_app(remediator).test_client()

@@ -112,7 +112,8 @@ def test_killed_anywhere_in_an_attempt_it_acts_once_and_the_incident_ends(
     again = start()
     incident = until(again.ended, 10, "the incident's end")
     assert incident["outcome"] == "healed"
-    assert [one["stage"] for one in incident["attempts"]] == ["succeeded"]
+    stages = ["abandoned", "succeeded"] if point == "before" else ["succeeded"]
+    assert [one["stage"] for one in incident["attempts"]] == stages
     assert len(Ledger(tmp_path / "ledger").lines()) == 1
     assert "taken_up" in [one["kind"] for one in incident["timeline"]]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from remediator.actions.action import Server, SshSettings, Target
 from remediator.decide import decide, passes_with
-from remediator.facts import Facts, Limits, Sites, Step
+from remediator.facts import Facts, Limits, Sites, Step, Untold
 from remediator.guards import GUARDS
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
@@ -196,6 +196,18 @@ GUARD_TABLE = [
     ("neighbours", {"neighbours": (Probe("a", success=True, time=NOW),)}, REBOOT, Reason.HEALTHY_NEIGHBOUR),
     ("neighbours", {"neighbours": (Probe("a", success=False, time=NOW),)}, REBOOT, None),
     ("neighbours", {"neighbours": None}, RESTART, None),
+    ("own_host", {"own_server": True}, REBOOT, Reason.OWN_SERVER),
+    ("own_host", {"own_server": Untold("no answer")}, REBOOT, Reason.OWN_SERVER),
+    ("own_host", {"own_server": Untold("no token", permanent=True)}, REBOOT, Reason.OWN_SERVER),
+    ("own_host", {"own_server": Untold("no answer")}, RESTART, None),
+    ("own_host", {"own_server": True}, RESTART, None),
+    (
+        "own_host",
+        {"own_server": True, "target": replace(TARGET, container="sitemedic-exporter-1")},
+        RESTART,
+        Reason.OWN_CONTAINER,
+    ),
+    ("own_host", {"target": replace(TARGET, container="sitemedic-exporter-1")}, RESTART, None),
     ("needs", {"needs": ("blog",)}, RESTART, None),
     ("needs", {"needs": ("redis",)}, RESTART, Reason.NEED_UNHEALTHY),
     ("needs", {"needs": ("a",), "sites": states(www=False, a=None)}, RESTART, Reason.NEED_UNHEALTHY),
@@ -228,6 +240,55 @@ def test_sites_of_one_server_count_as_one_thing_that_broke() -> None:
     assert isinstance(max_unhealthy(one_server, RESTART, NOW), Allow)
     two_servers = replace(one_server, servers={"www": "web", "shop": "web", "blog": "db"})
     assert isinstance(max_unhealthy(two_servers, RESTART, NOW), WaitUntil)
+
+
+def down(**places: tuple[str, str]) -> Facts:
+    """Return facts with these sites down, each as (root site, reason), and one healthy site beside them."""
+    found = {
+        name.replace("_", "/"): SiteState(name, False, part_of=root, reason=reason)
+        for name, (root, reason) in places.items()
+    }
+    healthy = SiteState("other", True, part_of="other")
+    return replace(FACTS, sites=Sites({**found, "other": healthy}))
+
+
+def test_a_chain_of_servers_and_sites_is_not_one_thing_that_broke() -> None:
+    """One root site on two servers, each with another site: a network's fault reaches all of them."""
+    facts = down(www=("www", "timeout"), www_db=("www", "timeout"), shop=("shop", "timeout"))
+    chained = replace(facts, servers={"www": "web", "www/db": "db", "shop": "db"})
+    for step in (RESTART, REBOOT):
+        verdict = max_unhealthy(chained, step, NOW)
+        assert isinstance(verdict, WaitUntil)
+        assert verdict.reason is Reason.TOO_MANY_UNHEALTHY
+
+
+def test_a_root_site_with_silent_parts_on_two_servers_is_restarted_but_not_rebooted() -> None:
+    facts = down(www=("www", "timeout"), www_db=("www", "timeout"), www_api=("www", "timeout"))
+    silent = replace(facts, servers={"www": "web", "www/db": "db"})
+    assert isinstance(max_unhealthy(silent, RESTART, NOW), Allow)
+    assert isinstance(max_unhealthy(silent, REBOOT, NOW), WaitUntil)
+    facts = down(www=("www", "timeout"), www_db=("www", "status"), www_api=("www", "timeout"))
+    other_server_answers = replace(facts, servers={"www": "web", "www/db": "db"})
+    assert isinstance(max_unhealthy(other_server_answers, REBOOT, NOW), Allow)
+
+
+def test_a_site_without_a_server_counts_as_where_its_root_is() -> None:
+    facts = down(www=("www", "timeout"), www_api=("www", "timeout"), shop=("shop", "timeout"))
+    assert isinstance(max_unhealthy(replace(facts, servers={"www": "web", "shop": "web"}), REBOOT, NOW), Allow)
+    assert isinstance(max_unhealthy(replace(facts, servers={"www": "web"}), REBOOT, NOW), WaitUntil)
+
+
+def test_when_our_own_network_is_down_no_rule_of_one_thing_lets_a_reboot_through() -> None:
+    facts = replace(down(www=("www", "timeout"), www_api=("www", "timeout")), incident=looked("unreachable"))
+    for canaries in ((), None, (Canary("a", success=False),)):
+        assert decide(replace(facts, probe=failing("timeout"), canaries=canaries), NOW).verb is not Verb.ACT
+
+
+def test_an_attempt_on_the_same_server_but_another_site_needs_no_cooldown_unless_it_was_a_reboot() -> None:
+    other = attempt(site="x", target="y", finished_at=NOW)
+    assert isinstance(GUARDS["cooldown"](replace(FACTS, history=(other,)), RESTART, NOW), Allow)
+    rebooted = replace(other, action="reboot_linode")
+    assert isinstance(GUARDS["cooldown"](replace(FACTS, history=(rebooted,)), RESTART, NOW), WaitUntil)
 
 
 def test_a_pause_of_a_site_covers_its_apps_and_no_namesake() -> None:
@@ -265,6 +326,15 @@ DECIDE_TABLE = [
     ({"probe": failing("timeout"), "incident": looked("ok")}, Verb.ACT, Reason.DOES_NOT_ANSWER),
     ({"probe": failing("timeout"), "incident": looked("local")}, Verb.ACT, Reason.DOES_NOT_ANSWER),
     ({"probe": failing("timeout"), "incident": looked("unreachable")}, Verb.ACT, Reason.SERVER_UNREACHABLE),
+    ({"probe": failing("timeout"), "incident": looked("cannot_tell")}, Verb.ESCALATE, Reason.CANNOT_TELL),
+    (
+        {
+            "probe": failing("timeout"),
+            "incident": replace(looked("ok"), state=State.NEEDS_HUMAN, reason="cannot_tell"),
+        },
+        Verb.ACT,
+        Reason.DOES_NOT_ANSWER,
+    ),
     ({"probe": failing("timeout"), "incident": looked("auth")}, Verb.ESCALATE, Reason.CANNOT_ENTER),
     (
         {"probe": failing("timeout"), "incident": looked("host_key_changed")},
@@ -348,6 +418,7 @@ CHANGES: dict[str, st.SearchStrategy[object]] = {
         st.none(),
         st.lists(st.builds(Probe, st.just("n"), st.booleans(), st.just(NOW)), max_size=2).map(tuple),
     ),
+    "own_server": st.sampled_from([True, False, Untold("no answer"), Untold("no token", permanent=True)]),
     "in_flight": st.frozensets(st.sampled_from(["blog", "wiki", "a", "b"]), max_size=3),
     "pauses": st.lists(
         st.builds(
@@ -435,6 +506,7 @@ def check_history(facts: Facts) -> None:
 def check_target(facts: Facts, reboots: bool) -> None:
     assert facts.target is not None
     assert facts.target.site == "www"
+    assert not reboots or facts.own_server is False
     local, ours = facts.target.server.local, facts.target.container == "sitemedic-exporter-1"
     assert not (local and (ours or reboots))
     if reboots:

@@ -243,9 +243,6 @@ def test_a_linode_that_is_off_is_a_humans(fake: FakeLinode, world: World, target
     [
         replace(SERVER, may_reboot=False),
         replace(SERVER, linode=None),
-        replace(SERVER, ssh=None, local=True),
-        replace(SERVER, ssh=SshSettings("127.0.0.1")),
-        replace(SERVER, ssh=SshSettings("localhost")),
     ],
 )
 def test_what_may_not_be_rebooted_never_is(
@@ -261,13 +258,6 @@ def test_the_permission_is_asked_again_before_the_act(fake: FakeLinode, world: W
     with pytest.raises(ActionError):
         ACTION.act(replace(target, server=replace(SERVER, may_reboot=False)), marks, world)
     assert fake.faults.posts == 0
-
-
-def test_the_linode_with_our_own_address_is_never_rebooted(
-    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("remediator.actions.reboot_linode._is_ours", lambda name: name == "203.0.113.1")
-    assert refused(target, world).reason is Reason.NOT_ALLOWED
 
 
 def test_without_a_token_it_is_told_what_to_set(world: World, target: Target) -> None:

@@ -1,3 +1,5 @@
+import errno
+import socket
 import subprocess
 import threading
 import time
@@ -165,8 +167,25 @@ def test_nobody_listening_is_unreachable(server: SshServer) -> None:
     assert "refused" in error.message
 
 
-def test_an_unknown_name_is_unreachable(server: SshServer) -> None:
-    assert refused(replace(server.settings, host="nowhere.invalid")).reason is Reason.UNREACHABLE
+def test_a_name_that_cannot_be_resolved_is_no_word_about_the_server(server: SshServer) -> None:
+    assert refused(replace(server.settings, host="nowhere.invalid")).reason is Reason.CANNOT_TELL
+
+
+def test_our_own_lack_of_descriptors_is_no_word_about_the_server(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object, **__: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ssh.socket, "create_connection", none_left)
+    assert refused(server.settings).reason is Reason.CANNOT_TELL
+
+
+def test_a_server_with_which_we_find_no_cipher_lives(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh.paramiko.Transport, "_preferred_ciphers", ("aes128-cbc",))
+    assert refused(server.settings).reason is Reason.CANNOT_TELL
 
 
 def test_a_frozen_server_is_unreachable_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
