@@ -15,7 +15,7 @@ _TYPES = {1: socket.AF_INET, 28: socket.AF_INET6}
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers for `zone`: name -> {query type: address}; silent where the zone is None."""
+    """Answers for `zone`: name -> {query type: address}; silent where it is None, and about `silent…`."""
 
     def __init__(self, zone: dict[str, dict[int, str]] | None) -> None:
         self.zone = zone
@@ -30,6 +30,8 @@ class NameServer(asyncio.DatagramProtocol):
         while data[at]:
             labels.append(data[at + 1 : at + 1 + data[at]].decode().lower())
             at += 1 + data[at]
+        if labels[0].startswith("silent"):
+            return
         kind = struct.unpack("!H", data[at + 1 : at + 3])[0]
         records = self.zone.get(".".join(labels))
         answer = b""
@@ -98,6 +100,24 @@ def test_a_silent_name_server_takes_no_longer_than_allowed():
             return asyncio.get_running_loop().time() - began
 
     assert run(test()) < 1
+
+
+def test_names_that_nobody_answers_for_delay_no_other():
+    async def test() -> None:
+        async with resolving(ZONE) as resolver:
+            waiting = [
+                asyncio.create_task(resolver.lookup(f"silent{number}.example", 4, True, 1))
+                for number in range(50)
+            ]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(0.5):
+                for _ in range(20):
+                    await resolver.lookup("both.example", 4, True, 5)
+            assert not any(task.done() for task in waiting)
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(end) for end in ends} == {ResolveError}
+
+    run(test())
 
 
 def test_addresses_are_known_as_such():
