@@ -100,17 +100,20 @@ class Chain:
         expression = f'sitemedic_failing_since_timestamp_seconds{{site="{site}"}} == 0'
         until(lambda: self.prometheus.query(expression), 20, f"{site} to be seen well")
 
-    def evaluations(self, count: int = 4) -> None:
+    def evaluations(self, count: int = 4, every: float = 1) -> None:
         """Let Prometheus evaluate the sites' rules so many times more."""
         before = self._evaluated()
-        until(lambda: self._evaluated() >= before + count, count + 10, f"{count} evaluations")
+        until(lambda: self._evaluated() >= before + count, count * every + 10, f"{count} evaluations")
+
+    def pace(self, seconds: int) -> None:
+        """Have rules evaluated more rarely than Prometheus scrapes."""
+        path = self.folder / "rendered" / "prometheus.yml"
+        text = path.read_text("utf-8")
+        path.write_text(text.replace("evaluation_interval: 1s", f"evaluation_interval: {seconds}s"))
 
     def evaluate_every(self, seconds: int) -> None:
-        """Let Prometheus evaluate its rules more rarely than it scrapes."""
-        path = self.folder / "rendered" / "prometheus.yml"
-        path.write_text(
-            path.read_text("utf-8").replace("evaluation_interval: 1s", f"evaluation_interval: {seconds}s")
-        )
+        """Change the pace of the running Prometheus."""
+        self.pace(seconds)
         self.prometheus.process.send_signal(signal.SIGHUP)
         until(lambda: self._interval() == seconds, 10, "the new pace")
 
