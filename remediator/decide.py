@@ -11,7 +11,7 @@ from remediator.guards.verdict import Allow, Guard, Refuse, Verdict, WaitUntil
 from remediator.incident import REVISABLE, Decision, Kind, Reason, State, Verb, kind_of
 from remediator.playbook import LOOK, Stop, next_step
 
-STORM_GUARDS = ("max_unhealthy", "canaries", "fresh_probe")
+STORM_GUARDS = ("max_unhealthy", "fresh_probe", "canaries")
 """The guards that also hold back a call for a human: in a storm one site's reason says little."""
 
 

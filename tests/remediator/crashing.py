@@ -3,19 +3,42 @@
 import os
 import signal
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from core import logs
 from core.secrets import Secret
 from exporter.schema import PART as EXPORTER
 from remediator import playbook
+from remediator.actions import reboot_linode
 from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.actions.reboot_linode import RebootLinode
 from remediator.incident import Look
+from remediator.linode import LinodeAPI
 from remediator.playbook import Rule
 from remediator.schema import PART
 from remediator.server import serve
 from remediator.service import Remediator, Settings
+from tests.linode_fake import TOKEN
 from tests.remediator.doubles import QUICK, Ledger, LedgerAction, slower
+from tests.remediator.machine import Machine
+
+
+class CrashingReboot(RebootLinode):
+    """The real action, on a server that answers SSH as soon as it is asked to settle."""
+
+    point = ""
+
+    def act(self, target: Target, marks: Marks, world: World) -> Marks:
+        die(self.point, "before")
+        marks = super().act(target, marks, world)
+        die(self.point, "after")
+        return marks
+
+    def settle(self, target: Target, marks: Marks, world: World) -> Step:
+        die(self.point, "settle")
+        return super().settle(target, marks, replace(world, connect=lambda _server: Machine()))
 
 
 class CrashingAction(LedgerAction):
@@ -24,30 +47,37 @@ class CrashingAction(LedgerAction):
     point = ""
 
     def prepare(self, target: Target, world: World) -> Marks:
-        self.die("prepare")
+        die(self.point, "prepare")
         return super().prepare(target, world)
 
     def act(self, target: Target, marks: Marks, world: World) -> Marks:
-        self.die("before")
+        die(self.point, "before")
         marks = super().act(target, marks, world)
-        self.die("after")
+        die(self.point, "after")
+        if self.point == "hang":
+            time.sleep(60)
         return marks
 
     def settle(self, target: Target, marks: Marks, world: World) -> Step:
-        self.die("settle")
+        die(self.point, "settle")
         return Step(Progress.DONE, "settled")
 
-    def die(self, here: str) -> None:
-        if self.point == here:
-            os.kill(os.getpid(), signal.SIGKILL)
+
+def die(point: str, here: str) -> None:
+    if point == here:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(folder: Path, point: str, action: str, exporter: str, port: int) -> None:
     """Serve until killed; an `action` other than restart_container stands for an upgraded playbook."""
     logs.setup()
-    found = CrashingAction(action, Ledger(folder / "ledger"))
+    reboots = action == playbook.REBOOT
+    found = CrashingReboot() if reboots else CrashingAction(action, Ledger(folder / "ledger"))
     found.point = point
-    playbook.RULES[playbook.RESTART] = Rule(playbook.RESTART, action, at_most=2)
+    if not reboots:
+        playbook.RULES[playbook.RESTART] = Rule(playbook.RESTART, action, at_most=2)
+    reboot_linode.EVENT_SECONDS = 1.5
+    linode = os.environ.get("FAKE_LINODE")
     settings = Settings(
         config_file=folder / "sites.yml",
         parts=(EXPORTER, PART),
@@ -57,9 +87,10 @@ def main(folder: Path, point: str, action: str, exporter: str, port: int) -> Non
         console_url="http://console.example",
         webhook_token=Secret("webhook-token"),
         api_token=Secret("api-token"),
-        timing=slower(QUICK, lease_ttl=1.0),
+        timing=slower(QUICK, lease_ttl=1.0, settle_within=10.0),
         actions={action: found},
-        look=lambda _target, world: Look(world.now(), "ok"),
+        look=lambda _target, world: Look(world.now(), "unreachable" if reboots else "ok"),
+        linode=LinodeAPI(Secret(TOKEN), linode, (2.0, 5.0)) if linode else None,
     )
     serve(Remediator(settings), "127.0.0.1", port)
 

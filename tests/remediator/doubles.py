@@ -225,6 +225,10 @@ def lab(
         told.extend(json.loads(body))
         return 200, {}
 
+    def look(_target: Target, world: World) -> Look:
+        found = ssh.pop(0) if len(ssh) > 1 else ssh[0]
+        return Look(world.now(), found, {"log_tail": [HOSTILE], "problems": [HOSTILE]})
+
     exporter = Exporter(("www", "shop", "blog", "wiki", "docs"))
     exporter.healed = lambda site: any(line.split()[1] == site for line in ledger.lines())
     with (
@@ -242,7 +246,7 @@ def lab(
             api_token=Secret("api-token"),
             timing=timing,
             actions={one.name: one for one in (restart, reboot)},
-            look=lambda _target, world: Look(world.now(), ssh[0], {"log_tail": [HOSTILE], "problems": [HOSTILE]}),
+            look=look,
             **settings_too,
         )
         remediator = Remediator(settings)

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,12 @@ import requests
 
 from remediator.actions import ACTIONS
 from remediator.playbook import RULES
+from tests.linode_fake import LINODE, TOKEN, running_linode_api
 from tests.ports import free_port
 from tests.remediator.doubles import SITES, WEBHOOK, Exporter, Ledger, served
 from tests.waiting import until
 
-OLD, NEW = "restart_container", "restart_differently"
+OLD, NEW, REBOOT = "restart_container", "restart_differently", "reboot_linode"
 
 
 @pytest.fixture
@@ -169,6 +171,47 @@ def test_a_notification_answered_with_200_survives_a_kill(
     assert again.incident()["state"] == "open"
     exporter[0].canaries = [True]
     until(again.ended, 10, "the incident's end")
+
+
+@pytest.mark.parametrize("point", ["before", "after", pytest.param("settle", marks=pytest.mark.full)])
+def test_killed_around_a_reboot_it_asks_for_exactly_one(
+    start: Start, exporter: tuple[Exporter, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    (tmp_path / "sites.yml").write_text(SITES.replace("linode: 7", f"linode: {LINODE}"))
+    with running_linode_api() as fake:
+        monkeypatch.setenv("FAKE_LINODE", fake.url)
+        exporter[0].failing |= {"www": "timeout", "docs": "timeout"}
+        exporter[0].healed = lambda _site: fake.faults.accepted > 0
+        process = start(point, action=REBOOT)
+        process.post()
+        assert process.popen.wait(10) == -signal.SIGKILL
+        assert fake.faults.posts == (0 if point == "before" else 1)
+        again = start(action=REBOOT)
+        incident = until(again.ended, 20, "the incident's end")
+        assert (fake.faults.posts, fake.faults.accepted) == (1, 1)
+        assert incident["attempts"][-1]["action"] == REBOOT
+        assert incident["outcome"] == "healed"
+        secrets = (TOKEN, "webhook-token", "api-token")
+        again.get("/-/ready")
+        pages = [again.get(path).text for path in ("/", "/metrics", "/incidents/1", "/api/v1/incidents/1")]
+        again.stop()
+    written = [path.read_bytes().decode(errors="replace") for path in tmp_path.iterdir() if path.is_file()]
+    assert len(written) >= 3
+    assert [secret for secret in secrets for text in (*pages, *written) if secret in text] == []
+
+
+def test_ended_in_the_middle_of_an_act_it_ends_quickly_and_takes_it_up_again(
+    start: Start, exporter: tuple[Exporter, str], tmp_path: Path
+) -> None:
+    process = start("hang")
+    process.post()
+    until(lambda: Ledger(tmp_path / "ledger").lines(), 10, "the act")
+    begin = time.monotonic()
+    assert process.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - begin < 8
+    again = start()
+    assert until(again.ended, 10, "the incident's end")["outcome"] == "healed"
+    assert len(Ledger(tmp_path / "ledger").lines()) == 1
 
 
 def test_every_step_of_the_playbook_is_an_action_that_there_is() -> None:

@@ -274,8 +274,10 @@ def test_a_root_site_with_silent_parts_on_two_servers_is_restarted_but_not_reboo
 
 def test_a_site_without_a_server_counts_as_where_its_root_is() -> None:
     facts = down(www=("www", "timeout"), www_api=("www", "timeout"), shop=("shop", "timeout"))
-    assert isinstance(max_unhealthy(replace(facts, servers={"www": "web", "shop": "web"}), REBOOT, NOW), Allow)
-    assert isinstance(max_unhealthy(replace(facts, servers={"www": "web"}), REBOOT, NOW), WaitUntil)
+    one_server = replace(facts, servers={"www": "web", "shop": "web"})
+    assert isinstance(max_unhealthy(one_server, REBOOT, NOW), Allow)
+    shop_is_nowhere = replace(facts, servers={"www": "web"})
+    assert isinstance(max_unhealthy(shop_is_nowhere, REBOOT, NOW), WaitUntil)
 
 
 def test_when_our_own_network_is_down_no_rule_of_one_thing_lets_a_reboot_through() -> None:

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from remediator.actions import ACTIONS
 from remediator.actions.action import (
     ActionError,
     CommandResult,
-    Connector,
     Marks,
     Progress,
     Reason,
@@ -26,48 +25,12 @@ from remediator.actions.action import (
 )
 from remediator.connect import connect
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
+from tests.remediator.machine import Machine
 from tests.ssh_server import running_ssh_server
 from tests.waiting import until
 
 ACTION = ACTIONS["reboot_linode"]
 SERVER = Server("web-1", SshSettings("198.51.100.1"), linode=LINODE, may_reboot=True)
-
-
-@dataclass
-class Machine:
-    """A server with one container, which a reboot stops."""
-
-    up: bool = True
-    status: str = "running"
-    refuses_start: CommandResult | None = None
-    commands: list[list[str]] = field(default_factory=list)
-
-    def power(self, linode_id: int, action: str) -> None:
-        self.status = "exited"
-
-    def connect(self, server: Server) -> Connector:
-        if not self.up:
-            raise ActionError("no SSH", reason=Reason.UNREACHABLE)
-        return self
-
-    def run(self, argv: list[str], timeout: float) -> CommandResult:  # type: ignore[override]
-        self.commands.append(list(argv))
-        if argv[1] == "start":
-            if self.refuses_start is not None:
-                return self.refuses_start
-            self.status = "running"
-        state = {"Status": self.status, "ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z"}
-        record = {"Id": "a" * 64, "Name": "/nginx", "RestartCount": 0, "State": state}
-        return CommandResult(0, json.dumps([record]), "")
-
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> "Machine":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
