@@ -1,5 +1,6 @@
 """The rendered configuration in a real Alertmanager, into a real SMTP server and webhook."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,6 +126,21 @@ def test_both_bodies_say_what_since_when_why_and_where_to_look(delivery: Deliver
     assert 'name="viewport"' in html
     assert "<no value>" not in text + html
     assert "ZgotmplZ" not in html
+
+
+def test_what_a_site_is_called_or_answers_is_never_markup(delivery: Delivery) -> None:
+    instances = ('https://x.example/"><script>alert(1)</script>', "javascript:alert(2)")
+    for number, instance in enumerate(instances):
+        name = f"<img src=x onerror=alert({number})>"
+        delivery.alertmanager.fire(
+            labels("plain") | {"site": name, "part_of": f"p{number}", "instance": instance},
+            **annotations(name, '<a href="javascript:alert(3)">') | {"runbook_url": "javascript:alert(4)"},
+        )
+    for mail in delivery.mailbox.wait_for(2):
+        html = mail.body("html")
+        assert not re.search(r"<(script|img)|<a href=.?javascript|ZgotmplZ", html, re.IGNORECASE)
+        assert "&lt;img src=x onerror=alert(" in html
+        assert "<img src=x onerror=alert(" in mail.body("plain")
 
 
 def test_a_site_and_its_app_are_one_mail_and_two_webhooks(delivery: Delivery) -> None:
