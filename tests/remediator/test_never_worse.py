@@ -488,3 +488,26 @@ def test_a_connection_is_kept_for_the_steps_of_an_attempt_unless_it_breaks() -> 
             with kept.connect(server) as lent:
                 lent.run(argv, 1)
     assert opened == ["open", "closed", "open", "closed"]
+
+
+def test_more_neighbours_than_are_asked_hold_a_reboot_unless_they_were_seen_failing(tmp_path: Path) -> None:
+    names = [f"n{number:02}" for number in range(30)]
+    lines = [
+        f'  - {{name: {one}, url: "http://h{one}/", recover: {{server: web, container: c}}}}' for one in names
+    ]
+    with lab(tmp_path, SITES + "\n".join(lines) + "\n") as at_work:
+        answer = at_work.exporter.answer
+
+        def lagging(path: str, query: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
+            status, found = answer(path, query)
+            for one in found.get("sites", []):
+                one["success"] = one["success"] or one["site"] in names
+            return status, found
+
+        at_work.exporter.answer = lagging  # type: ignore[method-assign]
+        at_work.exporter.sites += tuple(names)
+        at_work.exporter.failing |= dict.fromkeys(("www", "docs", *names), "timeout")
+        at_work.ssh[0] = "unreachable"
+        at_work.post("www")
+        at_work.decided("www", "no_fresh_probe")
+        assert at_work.ledger.lines() == []
