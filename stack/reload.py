@@ -5,7 +5,7 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from stack.supervise import Service, Supervisor
 
 _SERVICES = ("exporter", "prometheus", "alertmanager", "remediator", "grafana")
 _RELOAD_SECONDS = 15.0
+# What each of them reads of the rendered folder. A reload that it does not need does harm: Prometheus
+# has no Alertmanager for some seconds after one, and what fires or ends meanwhile waits for the next send.
+_READ_BY = {"prometheus": ("prometheus.yml", "rules"), "alertmanager": ("alertmanager.yml", "templates")}
 
 Say = Callable[[str], None]
 Adapt = Callable[[Mapping[str, str]], Mapping[str, str]]  # the demo puts its own parts into the environment
@@ -95,6 +98,7 @@ class Reloader:
         """Bring a change in, if there is one; return whether the stack runs on something new now."""
         if not self._watcher.changed():
             return False
+        rendered = {name: FileWatcher(self._rendered_for(name)) for name in _READ_BY}
         try:
             new = self._with_ports_kept(read(self._home, self._adapt))
             write(self._home, new)
@@ -103,10 +107,11 @@ class Reloader:
             return False
         self._watcher.watch(self._files(new.document))
         self._now = new
-        self._bring_in(services(self._home, new.settings, new.environ))
+        stale = {name for name, watcher in rendered.items() if watcher.changed()}
+        self._bring_in(services(self._home, new.settings, new.environ), stale)
         return True
 
-    def _bring_in(self, wanted: Sequence[Service]) -> None:
+    def _bring_in(self, wanted: Sequence[Service], stale: Collection[str]) -> None:
         running = {service.name: service for service in self._supervisor.services()}
         changed = [service for service in wanted if running.get(service.name) != service]
         for service in changed:
@@ -115,7 +120,7 @@ class Reloader:
         failed = [
             service.name
             for service in wanted
-            if service.name in ("prometheus", "alertmanager")
+            if service.name in stale
             and service not in changed
             and not reload(service, self._supervisor.pids()[service.name])
         ]
@@ -134,6 +139,10 @@ class Reloader:
         self._say(f"{names}: used from the next start of ./sitemedic up on")
         kept = replace(new.settings, **{name: getattr(old, name) for name in moved})
         return replace(new, settings=kept)
+
+    def _rendered_for(self, service: str) -> list[Path]:
+        places = [self._home.rendered / name for name in _READ_BY[service]]
+        return places + [file for place in places for file in place.rglob("*")]
 
     def _files(self, document: Document) -> list[Path]:
         return [*document.files, self._home.root / ".env"]

@@ -119,6 +119,8 @@ def _alertmanager(home: Home, settings: Settings) -> Service:
             f"--storage.path={home.data / 'alertmanager'}",
             f"--web.listen-address={address.address}",
             f"--web.external-url={address.url}",
+            # What was mailed is written down this often: a killed Alertmanager must still mail the recovery.
+            "--data.maintenance-interval=1m",
             "--cluster.listen-address=",  # one instance: nothing to gossip with
         ),
         env=without_secrets(os.environ),

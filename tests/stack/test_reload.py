@@ -82,8 +82,18 @@ def test_a_changed_sites_file_is_rendered_and_reloaded_without_a_restart(home, s
     home.sites_file.write_text(SITES.replace("ops@", "night@"))
     assert reloader.look()
     assert "night@example.com" in str(rendered(home))
-    assert (reloaded, running.replaced) == (["alertmanager", "prometheus"], [])
+    assert (reloaded, running.replaced) == (["alertmanager"], [])
     assert said == ["The changed configuration is in use"]
+
+
+def test_only_those_are_reloaded_whose_own_files_have_changed(home, stack):
+    _, reloaded, _, reloader = stack
+    home.sites_file.write_text(SITES.replace("127.0.0.1:1/", "127.0.0.1:1/new"))
+    assert reloader.look()
+    assert reloaded == []
+    home.sites_file.write_text(SITES + "alerting: {scrape_interval: 20s}\n")
+    assert reloader.look()
+    assert reloaded == ["prometheus"]
 
 
 def test_a_broken_change_is_told_with_every_fault_and_changes_nothing(home, stack):
@@ -142,7 +152,7 @@ def test_an_env_file_that_appears_later_is_noticed(tmp_path, monkeypatch):
 def test_a_service_that_does_not_take_it_over_is_named(home, stack, monkeypatch):
     said, _, _, reloader = stack
     monkeypatch.setattr(reloading, "reload", lambda service, _: service.name != "prometheus")
-    home.sites_file.write_text(SITES.replace("www", "web"))
+    home.sites_file.write_text(SITES + "alerting: {scrape_interval: 20s}\n")
     reloader.look()
     assert said == ["Not taken over by prometheus: see data/logs. Restart ./sitemedic up."]
 
