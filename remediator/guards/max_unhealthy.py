@@ -43,9 +43,7 @@ def max_unhealthy(facts: Facts, step: Step, now: float) -> Verdict:
     return Allow(numbers)
 
 
-def _one_thing(
-    unhealthy: frozenset[str], sites: Mapping[str, SiteState], servers: Mapping[str, str]
-) -> bool:
+def _one_thing(unhealthy: frozenset[str], sites: Mapping[str, SiteState], servers: Mapping[str, str]) -> bool:
     """Tell whether one server, or one root site, holds all that is unhealthy; a chain of them is not one.
 
     A site that names no server counts as being on the servers of its root site's other parts.
