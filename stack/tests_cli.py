@@ -77,6 +77,8 @@ def _check(name: str) -> bool:
 
 
 def _run_tests(full: bool, pytest_args: tuple[str, ...]) -> int:
-    command = [sys.executable, "-m", "pytest", *(("--full",) if full else ()), *pytest_args]
+    # Most tests wait for real programs: as many at once as there are cores, each file in one process.
+    whole = () if pytest_args else ("-n", "auto", "--dist", "loadfile")
+    command = [sys.executable, "-m", "pytest", *(("--full",) if full else ()), *whole, *pytest_args]
     folder = Path.cwd() if Path.cwd().is_relative_to(ROOT) else ROOT
     return subprocess.run(command, cwd=folder, check=False).returncode

@@ -256,7 +256,9 @@ def test_a_connection_cut_during_the_restart_is_unknown_and_then_found_done(
 
 
 def test_the_evidence_is_what_a_restart_destroys(engine: DockerEngine, target: Target, world: World) -> None:
-    command = ("sh", "-c", "for n in $(seq 30); do echo line $n; done; echo fatal >&2; exit 7")
+    # Docker copies the two streams side by side: the pause puts the last words last.
+    script = "for n in $(seq 30); do echo line $n; done; sleep 0.5; echo fatal >&2; exit 7"
+    command = ("sh", "-c", script)
     engine.run("shop", command=command)
     until(lambda: engine.inspect("shop")["State"]["Status"] == "exited", 10, "its end")
     found = evidence.gather(target, world).to_json()
