@@ -1,6 +1,5 @@
 """Secrets: from files or the environment, masked wherever they could be seen."""
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,11 +74,6 @@ def read_secret_file(path: Path) -> Secret:
     if not value:
         raise ConfigError.single(str(path), "", "this secret is empty: write the value into it")
     return Secret(value)
-
-
-def is_readable_by_others(path: Path) -> bool:
-    """Say whether someone beside the owner and the group may read `path`."""
-    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def from_environment(name: str, environ: Mapping[str, str]) -> Secret | None:

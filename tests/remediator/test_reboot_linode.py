@@ -25,6 +25,7 @@ from remediator.actions.action import (
 )
 from remediator.connect import connect
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
+from tests.remediator import acting
 from tests.remediator.machine import Machine
 from tests.ssh_server import running_ssh_server
 from tests.waiting import until
@@ -55,19 +56,11 @@ def target() -> Target:
 
 
 def settled(target: Target, marks: Marks, world: World) -> Step:
-    step = until(
-        lambda: (found := ACTION.settle(target, marks, world)).progress is not Progress.WAIT and found,
-        10,
-        "the reboot to settle",
-    )
-    assert isinstance(step, Step)
-    return step
+    return acting.settled(ACTION, target, marks, world, 10)
 
 
 def refused(target: Target, world: World) -> ActionError:
-    with pytest.raises(ActionError) as caught:
-        ACTION.prepare(target, world)
-    return caught.value
+    return acting.refused(ACTION, target, world)
 
 
 def later(world: World, seconds: float) -> World:

@@ -23,6 +23,7 @@ from remediator.actions.action import (
 )
 from remediator.connect import connect
 from tests.docker_engine import DockerEngine, needs_docker, running_engine
+from tests.remediator import acting
 from tests.ssh_server import SshServer, running_ssh_server
 from tests.waiting import until
 
@@ -59,19 +60,11 @@ def world() -> World:
 
 
 def settled(target: Target, marks: Marks, world: World) -> Step:
-    step = until(
-        lambda: (found := ACTION.settle(target, marks, world)).progress is not Progress.WAIT and found,
-        30,
-        "the restart to settle",
-    )
-    assert isinstance(step, Step)
-    return step
+    return acting.settled(ACTION, target, marks, world, 30)
 
 
 def refused(target: Target, world: World) -> ActionError:
-    with pytest.raises(ActionError) as caught:
-        ACTION.prepare(target, world)
-    return caught.value
+    return acting.refused(ACTION, target, world)
 
 
 def test_a_killed_container_is_restarted_once(engine: DockerEngine, target: Target, world: World) -> None:
