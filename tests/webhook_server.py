@@ -35,6 +35,10 @@ class Webhook:
         ]
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 1024  # Alertmanager posts of all sites at once; a full queue makes the kernel drop some
+
+
 @contextmanager
 def webhook_server() -> Iterator[Webhook]:
     """Answer 200 to every POST until the block ends."""
@@ -49,7 +53,7 @@ def webhook_server() -> Iterator[Webhook]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     webhook = Webhook(server.server_port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
