@@ -1,4 +1,4 @@
-"""Let Prometheus's and Alertmanager's own tools read what was rendered, where they are installed."""
+"""Let Prometheus's and Alertmanager's own tools read what was rendered (promtool: the rules too)."""
 
 import subprocess
 from pathlib import Path
@@ -10,6 +10,15 @@ _READERS = {
     "prometheus.yml": ("promtool", "check", "config"),
     "alertmanager.yml": ("amtool", "check-config"),
 }
+
+
+def unchecked() -> list[str]:
+    """Return a line for each file that no tool here reads."""
+    return [
+        f"{name} was not checked: {tool} is not installed here."
+        for name, (tool, *_) in _READERS.items()
+        if find_program(tool) is None
+    ]
 
 
 def faults(rendered: Path) -> list[str]:

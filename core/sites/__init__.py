@@ -6,7 +6,8 @@ and every fault is told together.
 """
 
 from core.sites.document import Document, Options, Part, Site
+from core.sites.effective import Setting, effective
 from core.sites.load import load
 from core.sites.schema import json_schema
 
-__all__ = ["Document", "Options", "Part", "Site", "json_schema", "load"]
+__all__ = ["Document", "Options", "Part", "Setting", "Site", "effective", "json_schema", "load"]

@@ -20,14 +20,22 @@ def load(path: Path, parts: Sequence[Part]) -> Document:
 
     Raises ConfigError with all the faults found.
     """
+    return assembly(path, parts).document()
+
+
+def assembly(path: Path, parts: Sequence[Part]) -> "Assembly":
+    """Return the reading of the file at `path`, not yet put together. Raises ConfigError."""
     raw = read_yaml(path, path.name)
     if not isinstance(raw, Mapping):
         raise ConfigError.single(path.name, "", "must be a mapping with sites: (see sites.example.yml)")
-    return _Assembly(path, parts, {str(key): value for key, value in raw.items()}).document()
+    return Assembly(path, parts, {str(key): value for key, value in raw.items()})
 
 
-class _Assembly:
-    """One reading of the file; collects faults until the end."""
+class Assembly:
+    """One reading of the file; collects faults until the end.
+
+    `tree` and `sound_defaults` are what was read, once there is a document.
+    """
 
     def __init__(self, path: Path, parts: Sequence[Part], raw: dict[str, Any]) -> None:
         self._path = path
@@ -39,8 +47,8 @@ class _Assembly:
     def document(self) -> Document:
         self._refuse_unknown(self._raw, CORE_KEYS | _keys(part.top for part in self._parts), "")
         tops = self._tops()
-        defaults = self._defaults()
-        tree = self._tree()
+        self.sound_defaults = defaults = self._defaults()
+        self.tree = tree = self._tree()
         sites = tuple(site for raw in tree if (site := self._site(raw, defaults)) is not None)
         document = Document(
             self._path,

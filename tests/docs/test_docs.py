@@ -20,9 +20,9 @@ from remediator.docker import inspect_argv, logs_argv, restart_argv, start_argv
 from remediator.guards import GUARDS
 from remediator.incident import Reason as DecisionReason
 from stack.cli import COMMANDS
-from stack.config_cli import config_group
+from stack.configure.config_cli import config_group
 from stack.parts import PARTS
-from stack.schema_cli import schema_text
+from stack.configure.schema_cli import schema_text
 from stack.settings import SERVICES, load_settings
 from tests.docs.published import exporter_names, remediator_names
 

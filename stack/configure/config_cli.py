@@ -1,0 +1,103 @@
+"""`./sitemedic config check`, and its siblings `show` and `schema`."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from core.environment import load_environment
+from core.faults import ConfigError
+from core.sites import Document, load
+from exporter.configuration import refuse_unreadable_files
+from remediator.schema import file_faults, servers
+from stack import checked
+from stack.configure.schema_cli import schema_command
+from stack.configure.show import show_command
+from stack.configure.unsafe import warnings
+from stack.errors import StackError
+from stack.parts import PARTS
+from stack.render import render
+from stack.settings import load_settings
+
+_COMPOSE = (("docker", "compose"), ("docker-compose",))
+
+
+@click.group("config")
+def config_group() -> None:
+    """Check sites.yml, show what holds for a site, or print the schema."""
+
+
+config_group.add_command(schema_command)
+config_group.add_command(show_command)
+
+
+@config_group.command("check")
+@click.option(
+    "--config.file",
+    "file",
+    type=click.Path(path_type=Path),
+    default="sites.yml",
+    show_default=True,
+    help="The sites.yml to check; .env is read beside it.",
+)
+def check_command(file: Path) -> None:
+    """Tell every fault of sites.yml and .env, and what is unsafe; change nothing.
+
+    What is made out of them (rules, Prometheus's and Alertmanager's configuration) is shown to
+    promtool and amtool, and docker-compose.yml to docker compose, where these are installed.
+    Exits 1 when there is a fault; what is only unsafe is told.
+    """
+    document = load(file, PARTS)
+    if wrong := file_faults(document):
+        raise ConfigError(wrong)
+    refuse_unreadable_files(document)
+    environ = load_environment(file.absolute().parent)
+    with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
+        settings = load_settings(environ, Path(folder))
+        notes = render(document, settings, Path(folder) / "rendered").notes
+        if faults := checked.faults(Path(folder) / "rendered"):
+            raise StackError("\n".join(faults))
+        compose = list(_compose_notes(file.absolute().parent))
+    for line in (*notes, *checked.unchecked(), *compose):
+        click.echo(f"Note: {line}")
+    for line in warnings(document, environ, settings.smtp):
+        click.echo(f"Unsafe: {line}")
+    click.echo(f"{file}: ok, {_count(document)}")
+
+
+def _compose_notes(folder: Path) -> Iterator[str]:
+    """Have docker compose read docker-compose.yml with this .env. Raises StackError with what it finds."""
+    description = Path(__file__).parents[2] / "docker-compose.yml"
+    command = next((words for words in _COMPOSE if _works(words)), None)
+    if command is None:
+        yield "docker-compose.yml was not checked: there is no docker compose here."
+        return
+    environment = folder / ".env"
+    with_env = ("--env-file", str(environment)) if environment.is_file() else ()
+    done = subprocess.run(
+        (*command, *with_env, "--file", str(description), "config", "--quiet"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        raise StackError(f"docker-compose.yml: {' '.join(command)} refuses it:\n  {done.stderr.strip()}")
+
+
+def _works(command: tuple[str, ...]) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    done = subprocess.run((*command, "version"), capture_output=True, check=False, timeout=30)
+    return done.returncode == 0
+
+
+def _count(document: Document) -> str:
+    return f"{_number(len(document.sites), 'site')}, {_number(len(servers(document)), 'server')}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,103 @@
+"""`./sitemedic config show SITE`: what holds for a site in the end, and where each piece comes from."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from core.durations import format_duration
+from core.sites import Document, Setting, Site, effective
+from exporter.configuration import BY_PROBER, default_timeout
+from exporter.site_options import SiteOptions, prober_of
+from exporter.target import instance
+from remediator.actions.action import Target
+from remediator.schema import mode, needs_of, servers, targets
+from stack.alerting import site_mail_to
+from stack.errors import StackError
+from stack.parts import PARTS
+
+
+@click.command("show")
+@click.argument("site")
+@click.option(
+    "--config.file",
+    "file",
+    type=click.Path(path_type=Path),
+    default="sites.yml",
+    show_default=True,
+    help="The sites.yml to read.",
+)
+def show_command(site: str, file: Path) -> None:
+    """Tell what holds for SITE (an app is parent/child), and where each setting comes from."""
+    try:
+        document, found, settings = effective(file, PARTS, site)
+    except LookupError as error:
+        raise StackError(str(error.args[0])) from error
+    click.echo(f"{found.name}   ({found.file}: {found.path})\n")
+    click.echo(_table(settings))
+    click.echo()
+    for line in _consequences(document, found):
+        click.echo(line)
+
+
+def _table(settings: list[Setting]) -> str:
+    rows = [(each.key, _text(each.key, each.value), each.origin or "built in") for each in settings]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"  {key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in rows)
+
+
+def _text(key: str, value: Any) -> str:
+    """Write a value as it would stand in the file, without the password in a URL."""
+    if value in (None, "", [], {}):
+        return "–"
+    if key == "url":
+        return _without_password(str(value))
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _without_password(url: str) -> str:
+    shown = instance(url)
+    return shown if "@" in re.split(r"[?#]", url, maxsplit=1)[0] else url
+
+
+def _consequences(document: Document, site: Site) -> Iterator[str]:
+    """Say in sentences what the settings come to."""
+    options = site.part(SiteOptions)
+    module = options.module or BY_PROBER[prober_of(options.url)]
+    timeout = options.timeout or default_timeout(options.interval)
+    yield (
+        f"Probed every {format_duration(options.interval)} with module {module},"
+        f" {format_duration(timeout)} at most."
+    )
+    yield f"Alerts ({options.alert.severity}) after failing for {format_duration(options.alert.after)}."
+    mail = site_mail_to(site)
+    recovered = "" if mail.recovered == mail.down else f"; when it is back: {_people(mail.recovered)}"
+    yield f"Mailed: {_people(mail.down)}{recovered}."
+    target = targets(document).get(site.name)
+    if target is None:
+        yield "Healing: none. Without recover: it is watched only."
+        return
+    yield from _healing(document, site, target)
+
+
+def _healing(document: Document, site: Site, target: Target) -> Iterator[str]:
+    server = servers(document)[target.server.name]
+    container = target.container or "/".join(target.compose or ())
+    where = (
+        "on this machine"
+        if server.ssh is None
+        else f"as {server.ssh.user}@{server.ssh.host}:{server.ssh.port}"
+    )
+    yield f"Healing ({mode(document, site).value}): restarts {container} on {server.name} {where}."
+    if server.may_reboot:
+        yield f"May reboot Linode {server.linode}."
+    if needs := needs_of(document, site):
+        yield f"Healed only while these are healthy: {', '.join(needs)}."
+
+
+def _people(addresses: tuple[str, ...]) -> str:
+    return ", ".join(addresses) or "nobody"
