@@ -1,7 +1,10 @@
 """Where the programs are that Sitemedic starts but does not bring along."""
 
+import functools
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 # Upstream's names first, Debian's after.
@@ -21,3 +24,19 @@ def find_program(name: str) -> Path | None:
         if found := shutil.which(known, path=path):
             return Path(found)
     return None
+
+
+def version(name: str) -> tuple[int, ...] | None:
+    """Return the version that a program says it has, or None where it is missing or does not say."""
+    program = find_program(name)
+    return None if program is None else _version(program, program.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _version(program: Path, _changed: int) -> tuple[int, ...] | None:
+    try:
+        done = subprocess.run((program, "--version"), capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"version v?(\d+)\.(\d+)", done.stdout + done.stderr)
+    return (int(found[1]), int(found[2])) if found else None

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from core.faults import ConfigError, Fault
 from core.secrets import Secret, from_environment, read_secret_file
+from stack.receivers import LINES, ReceiverSettings
 
 Target = Literal["local", "compose"]
 T = TypeVar("T")
@@ -29,7 +30,7 @@ IMPLICIT_TLS_PORT = 465
 SERVICES = {"exporter": 9115, "prometheus": 9090, "alertmanager": 9093, "remediator": 9096, "grafana": 3000}
 """The services and the ports they listen on unless told otherwise."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ADDRESS = re.compile(r"[^@\s{}]+@[^@\s{}]+|[^@<>{}]*<[^@\s<>{}]+@[^@\s<>{}]+>")
 
 
@@ -76,6 +77,7 @@ class Settings:
     webhook_token: Secret
     api_token: Secret
     public_url: str | None
+    receivers: ReceiverSettings = field(default_factory=ReceiverSettings)
 
 
 def load_settings(environ: Mapping[str, str], data: Path, target: Target = "local") -> Settings:
@@ -87,6 +89,7 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
     endpoints = {name: reader.endpoint(name, target) for name in SERVICES}
     smtp = reader.smtp()
     public_url = reader.public_url()
+    receivers = reader.receivers()
     tokens = {name: reader.secret(name) for name in ("WEBHOOK_TOKEN", "API_TOKEN")}
     if reader.faults:
         raise ConfigError(reader.faults)
@@ -94,6 +97,7 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
         target=target,
         smtp=smtp,
         public_url=public_url,
+        receivers=receivers,
         webhook_token=tokens["WEBHOOK_TOKEN"] or kept_token(data / "secrets" / "webhook_token"),
         api_token=tokens["API_TOKEN"] or kept_token(data / "secrets" / "api_token"),
         **endpoints,
@@ -151,6 +155,16 @@ class _Reader:
     def secret(self, name: str) -> Secret | None:
         return self._collected(lambda: from_environment(name, self.environ))
 
+    def receivers(self) -> ReceiverSettings:
+        found: dict[str, Any] = {}
+        for receiver, (name, read) in LINES.items():
+            if (secret := self.secret(name)) is not None:
+                try:
+                    found[receiver] = read(secret.reveal().strip())
+                except ValueError as error:  # its text holds no piece of the secret
+                    self._fault(name, str(error))
+        return ReceiverSettings(**found)
+
     def public_url(self) -> str | None:
         text = self._text("PUBLIC_URL")
         if text is None:
@@ -201,7 +215,7 @@ class _Reader:
         if (username is None) != (password is None):
             missing = "SMTP_USERNAME" if username is None else "SMTP_PASSWORD"
             self._fault(missing, "SMTP_USERNAME and SMTP_PASSWORD (or SMTP_PASSWORD_FILE) go together")
-        if username and tls == "none" and host not in _LOOPBACK:
+        if username and tls == "none" and host not in LOOPBACK:
             self._fault("SMTP_TLS", "none would send the password in the open: set starttls or implicit")
         return username, password
 

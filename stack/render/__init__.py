@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.sites import Document
+from stack.programs import version
 from stack.render.alertmanager import alertmanager_config, alertmanager_notes
 from stack.render.files import copy_all, write_yaml
 from stack.render.links import links_template
 from stack.render.prometheus import prometheus_config
-from stack.render.secrets import SecretFiles, write_secrets
+from stack.render.secrets import READS_ADDRESSES, SecretFiles, write_secrets
 from stack.settings import COMPOSE_RENDERED, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     seen_at = COMPOSE_RENDERED if settings.target == "compose" else out
-    secrets = SecretFiles(seen_at / "secrets")
+    secrets = SecretFiles(seen_at / "secrets", addresses=_reads_addresses(settings))
     files = [
         *write_secrets(settings, out / "secrets"),
         *copy_all({path.name: path.read_text("utf-8") for path in RULES.glob("*.yml")}, out / "rules"),
@@ -49,7 +50,7 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
             | {"links.tmpl": links_template(settings)},
             out / "templates",
         ),
-        write_yaml(out / "alertmanager.yml", alertmanager_config(document, settings, secrets)),
+        write_yaml(out / "alertmanager.yml", alertmanager_config(document, settings, secrets), 0o600),
         write_yaml(out / "prometheus.yml", prometheus_config(document, settings)),
     ]
     return Rendered(
@@ -58,3 +59,8 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
         files=tuple(files),
         notes=tuple(alertmanager_notes(document, settings)),
     )
+
+
+def _reads_addresses(settings: Settings) -> bool:
+    """Say whether the Alertmanager that will read this takes a webhook's address from a file."""
+    return settings.target == "compose" or (version("alertmanager") or (0,)) >= READS_ADDRESSES

@@ -22,7 +22,7 @@ _WEBHOOK_REPEAT_INTERVAL = "5m"
 
 def alertmanager_config(document: Document, settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
     """Return the configuration as plain data; passwords stand in it as files only."""
-    receivers = Receivers(settings.smtp is not None)
+    receivers = Receivers(settings, secrets)
     route = _route(document, receivers)
     return {
         **({"global": _smtp(settings.smtp, secrets)} if settings.smtp else {}),

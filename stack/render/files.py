@@ -29,10 +29,10 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
     return path
 
 
-def write_yaml(path: Path, config: Mapping[str, Any]) -> Path:
+def write_yaml(path: Path, config: Mapping[str, Any], mode: int = 0o644) -> Path:
     """Write a configuration as YAML."""
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=110)
-    return write_whole(path, _HEADER + text)
+    return write_whole(path, _HEADER + text, mode)
 
 
 def copy_all(texts: Mapping[str, str], folder: Path) -> list[Path]:

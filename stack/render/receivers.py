@@ -1,18 +1,25 @@
-"""Alertmanager's mail receivers: one for each set of addresses, however many sites share it."""
+"""Alertmanager's receivers: one for each set of mail addresses, and those that .env adds."""
 
 import hashlib
 from typing import Any
 
 from stack.alerting import MailTo
+from stack.render.chat import chat_configs, heartbeat_config, pager_config
+from stack.render.secrets import SecretFiles
+from stack.settings import Settings
 
 NOBODY_RECEIVER = "nobody"
+CHAT_RECEIVER = "chat"
+PAGER_RECEIVER = "pager"
+HEARTBEAT_RECEIVER = "heartbeat"
 
 
 class Receivers:
-    """Hand out receivers by who is mailed; remember which were asked for."""
+    """Hand out receivers by who is told; remember which were asked for."""
 
-    def __init__(self, mails: bool) -> None:
-        self._mails = mails
+    def __init__(self, settings: Settings, secrets: SecretFiles) -> None:
+        self._settings = settings
+        self._secrets = secrets
         self._known: dict[str, MailTo] = {}
 
     def of(self, mail_to: MailTo) -> str:
@@ -21,19 +28,38 @@ class Receivers:
         The name comes from the addresses alone (Alertmanager remembers by it what it has sent) and
         does not show them, since it stands in metrics.
         """
-        if not self._mails or not mail_to.down:
+        if self._settings.smtp is None or not mail_to.down:
             return NOBODY_RECEIVER
         content = "\n".join([*mail_to.down, "", *mail_to.recovered])
         name = f"mail-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
         self._known[name] = mail_to
         return name
 
+    def chat(self) -> str | None:
+        """Return the receiver of every chat and webhook in .env; None where none is set."""
+        return CHAT_RECEIVER if chat_configs(self._settings, self._secrets) else None
+
+    def pager(self) -> str | None:
+        """Return the receiver that pages people, for what is critical; None where none is set."""
+        return PAGER_RECEIVER if self._settings.receivers.pagerduty else None
+
+    def heartbeat(self) -> str | None:
+        """Return the receiver of the alert that always fires; None where none is set."""
+        return HEARTBEAT_RECEIVER if self._settings.receivers.heartbeat else None
+
     def configs(self) -> list[dict[str, Any]]:
-        """Return every receiver that was handed out, as configuration."""
-        return [{"name": name, "email_configs": [_email(mail_to)]} for name, mail_to in self._known.items()]
+        """Return as configuration every mail receiver that was handed out, and all others that are set."""
+        mails = [{"name": name, "email_configs": [email_config(to)]} for name, to in self._known.items()]
+        others = {
+            CHAT_RECEIVER: chat_configs(self._settings, self._secrets),
+            PAGER_RECEIVER: pager_config(self._settings, self._secrets),
+            HEARTBEAT_RECEIVER: heartbeat_config(self._settings, self._secrets),
+        }
+        return mails + [{"name": name, **configs} for name, configs in others.items() if configs]
 
 
-def _email(mail_to: MailTo) -> dict[str, Any]:
+def email_config(mail_to: MailTo) -> dict[str, Any]:
+    """Return the mails to these people as configuration."""
     down, recovered = ", ".join(mail_to.down), ", ".join(mail_to.recovered)
     to = down
     if recovered and recovered != down:

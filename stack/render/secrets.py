@@ -1,12 +1,17 @@
-"""The files that hold passwords, so that no configuration does."""
+"""The files that hold passwords, so that no configuration does that can do without."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.secrets import Secret
+from stack.receivers import WebAddress
 from stack.render.files import write_whole
+from stack.render.ntfy import ntfy_url
 from stack.settings import Settings
+
+READS_ADDRESSES = (0, 26)
+"""The first Alertmanager that reads a webhook's address and Telegram's token from files."""
 
 _WEBHOOK = "webhook_token"
 _SMTP = "smtp_password"
@@ -17,16 +22,28 @@ class SecretFiles:
     """Where the services see the files; in compose, not where they are written."""
 
     folder: Path
+    addresses: bool = False  # whether Alertmanager reads addresses of webhooks from files
 
     @property
     def webhook_token(self) -> str:
         """Return the path of what Alertmanager shows the remediator."""
-        return str(self.folder / _WEBHOOK)
+        return self.path(_WEBHOOK)
 
     @property
     def smtp_password(self) -> str:
         """Return the path of what Alertmanager shows the mail server."""
-        return str(self.folder / _SMTP)
+        return self.path(_SMTP)
+
+    def path(self, name: str) -> str:
+        """Return the path of a secret."""
+        return str(self.folder / name)
+
+    def entry(self, key: str, name: str, settings: Settings) -> dict[str, str]:
+        """Return `key` of a configuration: as a file, or as itself for an old Alertmanager."""
+        if self.addresses:
+            return {f"{key}_file": self.path(name)}
+        secret = _secrets(settings)[name]
+        return {key: secret.reveal()} if secret else {}
 
 
 def write_secrets(settings: Settings, folder: Path) -> list[Path]:
@@ -42,7 +59,22 @@ def write_secrets(settings: Settings, folder: Path) -> list[Path]:
 
 
 def _secrets(settings: Settings) -> Mapping[str, Secret | None]:
+    given = settings.receivers
     return {
         _WEBHOOK: settings.webhook_token,
         _SMTP: settings.smtp.password if settings.smtp else None,
+        "slack_url": given.slack.url if given.slack else None,
+        "telegram_token": given.telegram.token if given.telegram else None,
+        "pagerduty_routing_key": given.pagerduty.routing_key if given.pagerduty else None,
+        **_address("ntfy", given.ntfy),
+        "ntfy_url": Secret(ntfy_url(given.ntfy.url.reveal(), settings.public_url)) if given.ntfy else None,
+        **_address("webhook", given.webhook),
+        **_address("heartbeat", given.heartbeat),
+    }
+
+
+def _address(receiver: str, address: WebAddress | None) -> dict[str, Secret | None]:
+    return {
+        f"{receiver}_url": address.url if address else None,
+        f"{receiver}_password": address.password if address else None,
     }

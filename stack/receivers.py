@@ -1,0 +1,150 @@
+"""Who is told beside the mails, as .env names them: Slack, Telegram, ntfy, PagerDuty, a webhook, a heartbeat.
+
+One line each; that line is a secret as a whole, since most of these addresses are passwords by themselves.
+A parser raises ValueError with the mend; its text never holds a piece of the value.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from urllib.parse import unquote, urlsplit
+
+from core.secrets import Secret
+
+TELEGRAM_API = "https://api.telegram.org"
+PAGERDUTY_API = "https://events.pagerduty.com/v2/enqueue"
+
+_HOST_OF_SLACK = re.compile(r"hooks\.slack(-gov)?\.com")
+_BOT_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{30,}")
+_CHAT = re.compile(r"-?\d{1,18}")
+_TOPIC = re.compile(r"/[-_A-Za-z0-9]{1,64}")
+_PLAIN = re.compile(r"[^\s{}\"'<>`\\\x00-\x1f\x7f-\U0010ffff]+")
+_ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}")
+
+
+@dataclass(frozen=True)
+class WebAddress:
+    """Where something is posted to. The URL is without login; only the host may be shown."""
+
+    url: Secret
+    host: str
+    username: str = ""  # without one, the password is a bearer token
+    password: Secret | None = None
+
+
+@dataclass(frozen=True)
+class Telegram:
+    """A bot and the chat it writes to."""
+
+    token: Secret
+    chat: int
+    api_url: str = TELEGRAM_API
+
+
+@dataclass(frozen=True)
+class PagerDuty:
+    """A service's integration of PagerDuty."""
+
+    routing_key: Secret
+    api_url: str = PAGERDUTY_API
+
+
+@dataclass(frozen=True)
+class ReceiverSettings:
+    """The receivers beside mail; None where .env does not set them."""
+
+    slack: WebAddress | None = None
+    telegram: Telegram | None = None
+    ntfy: WebAddress | None = None
+    webhook: WebAddress | None = None
+    pagerduty: PagerDuty | None = None
+    heartbeat: WebAddress | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Return which are set."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
+
+def slack(text: str) -> WebAddress:
+    """Read SLACK_WEBHOOK_URL."""
+    found = _web_address(text, "https://hooks.slack.com/services/…")
+    if _HOST_OF_SLACK.fullmatch(found.host) and not urlsplit(text).path.startswith("/services/"):
+        raise ValueError("must be the address of an incoming webhook: https://hooks.slack.com/services/…")
+    if found.password is not None:
+        raise ValueError("must be without a login: https://hooks.slack.com/services/…")
+    return found
+
+
+def telegram(text: str) -> Telegram:
+    """Read TELEGRAM: `<bot token>@<chat id>`."""
+    token, _, chat = text.rpartition("@")
+    if not _BOT_TOKEN.fullmatch(token):
+        raise ValueError("must be the bot's token, @ and the chat's number, such as 123456:AA…@-100123456789")
+    if not _CHAT.fullmatch(chat):
+        raise ValueError(
+            "after the @ stands the chat's number, not its name: https://api.telegram.org/bot<token>/getUpdates"
+            " shows it as chat.id once somebody has written there"
+        )
+    return Telegram(Secret(token), int(chat))
+
+
+def ntfy(text: str) -> WebAddress:
+    """Read NTFY_URL: a topic's address, with a login or `:token@` where the server wants one."""
+    found = _web_address(text, "https://ntfy.sh/your-topic")
+    if not _TOPIC.fullmatch(urlsplit(text).path.rstrip("/")) or urlsplit(text).query:
+        raise ValueError(
+            "must be the address of one topic (letters, digits, - and _), such as https://ntfy.sh/your-topic"
+        )
+    return found
+
+
+def webhook(text: str) -> WebAddress:
+    """Read WEBHOOK_URL: any address that takes Alertmanager's JSON."""
+    return _web_address(text, "https://example.com/alerts")
+
+
+def heartbeat(text: str) -> WebAddress:
+    """Read HEARTBEAT_URL: what is posted to for as long as alerts can get out."""
+    return _web_address(text, "https://hc-ping.com/your-uuid")
+
+
+def pagerduty(text: str) -> PagerDuty:
+    """Read PAGERDUTY_ROUTING_KEY."""
+    if not _ROUTING_KEY.fullmatch(text):
+        raise ValueError(
+            "must be the 32 letters and digits of an Events API v2 integration (Service → Integrations)"
+        )
+    return PagerDuty(Secret(text))
+
+
+LINES: dict[str, tuple[str, Callable[[str], object]]] = {
+    "slack": ("SLACK_WEBHOOK_URL", slack),
+    "telegram": ("TELEGRAM", telegram),
+    "ntfy": ("NTFY_URL", ntfy),
+    "webhook": ("WEBHOOK_URL", webhook),
+    "pagerduty": ("PAGERDUTY_ROUTING_KEY", pagerduty),
+    "heartbeat": ("HEARTBEAT_URL", heartbeat),
+}
+"""receiver → its line of .env, and what reads it"""
+
+
+def _web_address(text: str, example: str) -> WebAddress:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"must be an address such as {example}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"must be an address such as {example}")
+    if (
+        parts.fragment
+        or not text.isascii()
+        or not text.isprintable()
+        or not set(text).isdisjoint(" {}\"'<>`\\")
+    ):
+        raise ValueError("must be an address without quotes, braces, spaces and #; write them as %22, %7B …")
+    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if username and not password:
+        raise ValueError("a login needs a password: https://name:password@…, or https://:token@… for a token")
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return WebAddress(Secret(bare), parts.hostname, username, Secret(password) if password else None)
