@@ -134,4 +134,4 @@ def test_links_come_from_public_url_only(tmp_path: Path, target: Target) -> None
 def test_a_template_is_not_lost_over_the_links_file(tmp_path: Path) -> None:
     folder = rendered_from(tmp_path, ONE).rendered.prometheus.parent
     names = {path.name for path in (folder / "templates").iterdir()}
-    assert names == {"html.tmpl", "text.tmpl", "subject.tmpl", "links.tmpl"}
+    assert names >= {"html.tmpl", "text.tmpl", "subject.tmpl", "short.tmpl", "links.tmpl"}
