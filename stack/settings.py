@@ -77,6 +77,9 @@ class Settings:
     webhook_token: Secret
     api_token: Secret
     public_url: str | None
+    grafana_url: str | None
+    alertmanager_url: str | None
+    published: Mapping[str, int]  # service → its port on this machine, in compose too
     receivers: ReceiverSettings = field(default_factory=ReceiverSettings)
 
 
@@ -86,9 +89,11 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
     Raises ConfigError with every fault.
     """
     reader = _Reader(environ)
-    endpoints = {name: reader.endpoint(name, target) for name in SERVICES}
+    published = {name: reader.port(f"{name.upper()}_PORT", default) for name, default in SERVICES.items()}
     smtp = reader.smtp()
-    public_url = reader.public_url()
+    public_url, grafana_url, alertmanager_url = (
+        reader.link(f"{name}_URL") for name in ("PUBLIC", "GRAFANA", "ALERTMANAGER")
+    )
     receivers = reader.receivers()
     tokens = {name: reader.secret(name) for name in ("WEBHOOK_TOKEN", "API_TOKEN")}
     if reader.faults:
@@ -97,10 +102,13 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
         target=target,
         smtp=smtp,
         public_url=public_url,
+        grafana_url=grafana_url,
+        alertmanager_url=alertmanager_url,
+        published=published,
         receivers=receivers,
         webhook_token=tokens["WEBHOOK_TOKEN"] or kept_token(data / "secrets" / "webhook_token"),
         api_token=tokens["API_TOKEN"] or kept_token(data / "secrets" / "api_token"),
-        **endpoints,
+        **{name: _endpoint(name, port, target) for name, port in published.items()},
     )
 
 
@@ -129,19 +137,17 @@ def _make_token(path: Path) -> None:
         Path(unfinished).unlink()
 
 
+def _endpoint(service: str, published: int, target: Target) -> Endpoint:
+    """Return where a service is; in compose, ports are the containers' own and never change."""
+    return Endpoint(service, SERVICES[service]) if target == "compose" else Endpoint("127.0.0.1", published)
+
+
 @dataclass
 class _Reader:
     """Read the environment piece by piece, and collect what is wrong with it."""
 
     environ: Mapping[str, str]
     faults: list[Fault] = field(default_factory=list)
-
-    def endpoint(self, service: str, target: Target) -> Endpoint:
-        """Return where a service is; in compose, ports are the containers' own and never change."""
-        port = self.port(f"{service.upper()}_PORT", SERVICES[service])
-        if target == "compose":
-            return Endpoint(service, SERVICES[service])
-        return Endpoint("127.0.0.1", port)
 
     def port(self, name: str, default: int) -> int:
         text = self._text(name)
@@ -165,17 +171,18 @@ class _Reader:
                     self._fault(name, str(error))
         return ReceiverSettings(**found)
 
-    def public_url(self) -> str | None:
-        text = self._text("PUBLIC_URL")
+    def link(self, name: str) -> str | None:
+        """Return an address that people open; it is written into mails."""
+        text = self._text(name)
         if text is None:
             return None
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            self._fault("PUBLIC_URL", f"must be an address such as https://status.example.com (got {text!r})")
+            self._fault(name, f"must be an address such as https://status.example.com (got {text!r})")
         if parts.username or parts.password:
-            self._fault("PUBLIC_URL", "must not hold a password: it is written into mails")
-        if not set(text).isdisjoint("{}\"'<> `"):
-            self._fault("PUBLIC_URL", f"must be without quotes, braces and spaces (got {text!r})")
+            self._fault(name, "must not hold a password: it is written into mails")
+        if not set(text).isdisjoint("{}\"'<> `\\"):
+            self._fault(name, f"must be without quotes, braces and spaces (got {text!r})")
         return text.rstrip("/")
 
     def smtp(self) -> Smtp | None:
