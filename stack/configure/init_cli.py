@@ -1,0 +1,113 @@
+"""`./sitemedic init`: a commented sites.yml and .env out of a few answers."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.faults import ConfigError
+from core.sites import load
+from exporter.configuration import BY_PROBER, LONGEST_DEFAULT_TIMEOUT
+from exporter.module import BUILT_IN
+from exporter.probe import Probers
+from exporter.result import Result
+from exporter.site_options import prober_of
+from exporter.target import instance
+from exporter.verdict import marks_for, verdicts
+from stack.configure.answers import Answers, Healing
+from stack.configure.asking import Given, ask
+from stack.configure.beginning import env_text, sites_text
+from stack.errors import StackError
+from stack.parts import PARTS
+from stack.render.files import write_whole
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("init")
+@click.argument("url", required=False)
+@click.option("--name", help="The site's name.  [default: from its address]")
+@click.option("--email", help="Who is mailed.")
+@click.option("--smtp", metavar="HOST[:PORT]", help="The mail server: gmail, ses, its address, or none.")
+@click.option("--smtp-username", help="Its user.  [default: --email, for gmail]")
+@click.option("--smtp-password-file", type=_FILE, help="A file with its password; else it is asked for.")
+@click.option("--smtp-from", help="The address that mails come from.  [default: the user, else --email]")
+@click.option("--ssh", metavar="USER@HOST", help="The server that the site runs on, if it may be healed.")
+@click.option("--container", help="The site's container there.")
+@click.option("--linode", type=click.IntRange(min=1), help="The server's Linode id.")
+@click.option("--may-reboot", is_flag=True, help="Allow reboots of that Linode.")
+@click.option("--canary", "canaries", multiple=True, metavar="URL", help="What is always up, of others.")
+@click.option("--dir", "folder", type=_FOLDER, default=".", help="Where to.  [default: the current folder]")
+@click.option("--yes", is_flag=True, help="Ask nothing: take what the options say.")
+@click.option("--force", is_flag=True, help="Replace a sites.yml and a .env that are there.")
+def init_command(folder: Path, yes: bool, force: bool, **given: Any) -> None:
+    """Write a first sites.yml and .env for the site at URL, and probe the site once.
+
+    It asks a few questions where there is a terminal, and none with --yes or without one. Nothing is
+    started and nothing is sent. A .env that is there stays as it is.
+    """
+    folder = folder.absolute()
+    sites_file, env_file = folder / "sites.yml", folder / ".env"
+    if sites_file.exists() and not force:
+        raise StackError(f"{sites_file} is there already: edit it, or let --force replace it")
+    keeps_env = env_file.exists() and not force
+    answers = ask(Given(**given), asks=sys.stdin.isatty() and not yes, mail_is_set=keeps_env)
+    text = _sound(sites_text(answers))
+    try:
+        if not keeps_env:
+            write_whole(env_file, env_text(answers), 0o600)
+        write_whole(sites_file, text)
+    except OSError as error:
+        raise StackError(f"cannot write to {folder}: {error.strerror}") from error
+    click.echo(
+        f"\nWrote {sites_file}" + (f"; {env_file} stays as it is." if keeps_env else f" and {env_file}.")
+    )
+    click.echo(verdicts([asyncio.run(_probed(answers.url))], marks_for(sys.stdout.encoding)))
+    for line in _next_steps(answers, keeps_env):
+        click.echo(line)
+
+
+def _sound(text: str) -> str:
+    """Return the text if it is a sound sites.yml. Raises ConfigError with what is wrong with the answers."""
+    with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
+        path = Path(folder) / "sites.yml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            load(path, PARTS)
+        except ConfigError as error:
+            raise StackError(f"nothing was written, since sites.yml would be wrong:\n{error}") from error
+    return text
+
+
+async def _probed(url: str) -> tuple[str, Result]:
+    module = BUILT_IN[BY_PROBER[prober_of(url)]]
+    async with Probers.start() as probers:
+        return instance(url), await probers.probe(url, module, LONGEST_DEFAULT_TIMEOUT)
+
+
+def _next_steps(answers: Answers, keeps_env: bool) -> Iterator[str]:
+    if answers.healing is not None:
+        yield from _on_the_server(answers.healing)
+    yield "Next:"
+    yield "  ./sitemedic config check   tells what is wrong or unsafe"
+    if answers.mail is not None or keeps_env:
+        yield "  ./sitemedic mail test      sends one mail, and says what went wrong"
+    else:
+        yield "  .env                       SMTP_HOST and its login, for mails; everything else works without"
+    yield "  ./sitemedic up             starts everything; Ctrl-C stops it"
+
+
+def _on_the_server(healing: Healing) -> Iterator[str]:
+    host = healing.ssh.rpartition("@")[2].partition(":")[0]
+    yield 'Healing needs a key, and the server\'s own key pinned (README.md, "A real one"):'
+    yield "  mkdir -p -m 700 keys && ssh-keygen -q -t ed25519 -N '' -C sitemedic -f keys/id_ed25519"
+    yield f"  ssh-keyscan -t ed25519 {host} > known_hosts     then compare the fingerprint on the server"
+    yield f"  put keys/id_ed25519.pub into the authorized_keys of {healing.ssh}, with `restrict ` in front"
+    if healing.may_reboot:
+        yield "  .env: LINODE_TOKEN, with Linodes read/write and Events read only (docs/linode.md)"
+    yield ""
