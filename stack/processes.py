@@ -15,28 +15,35 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stack.masking import Mask, copy_masked
+
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def start(argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path) -> "subprocess.Popen[bytes]":
-    """Start `argv` as the leader of its own session, its output appended to `log`.
+def start(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, mask: Mask | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start `argv` as the leader of its own session, its output appended to `log`, through `mask`.
 
     It is killed when the calling process dies. Raises OSError when it cannot be started.
     """
     parent = os.getpid()
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.PIPE if mask else output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=lambda: _die_with(parent, signal.SIGKILL),
         )
+    if mask:
+        copy_masked(process, log, mask)
+    return process
 
 
 def kill_session(leader: int) -> None:

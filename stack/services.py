@@ -129,6 +129,7 @@ def _alertmanager(home: Home, settings: Settings) -> Service:
         log=home.log("alertmanager"),
         healthy=_ready(address.url),
         address=address.url,
+        masked=home.rendered / "secrets",
     )
 
 

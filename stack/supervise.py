@@ -8,6 +8,7 @@ from subprocess import Popen
 from threading import Event
 
 from stack.errors import StackError
+from stack.masking import Mask, written
 from stack.processes import kill_session, reap_orphans, start
 
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # seconds before each next start of a service that dies
@@ -19,7 +20,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Service:
-    """A process to run, and how to see that it is healthy. `address` is for people; may be empty."""
+    """A process to run, and how to see that it is healthy. `address` is for people; may be empty.
+
+    What it writes is masked by the secrets in `masked`, a folder.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -30,6 +34,7 @@ class Service:
     address: str = ""
     patience: float = 30.0  # seconds until it must be healthy
     stops_within: float = 10.0  # seconds after TERM until KILL
+    masked: Path | None = None
 
 
 @dataclass
@@ -58,7 +63,7 @@ class Supervisor:
         service.log.parent.mkdir(parents=True, exist_ok=True)
         keep_small(service.log)
         try:
-            process = start(service.argv, service.env, service.cwd, service.log)
+            process = _started(service)
         except OSError as error:
             raise StackError(f"{service.name} cannot be started: {error}") from error
         run = _Run(service, process, time.monotonic())
@@ -110,11 +115,11 @@ class Supervisor:
         deadline = run.since + service.patience
         while not self._stopping.is_set():
             if run.process.poll() is not None:
-                raise _failed(service, f"ended at its start ({_how(run.process.returncode)})")
+                raise _failed(run, f"ended at its start ({_how(run.process.returncode)})")
             if service.healthy():
                 return
             if time.monotonic() > deadline:
-                raise _failed(service, f"is not healthy after {service.patience:g} s")
+                raise _failed(run, f"is not healthy after {service.patience:g} s")
             self._stopping.wait(0.1)
 
     def _note_death(self, run: _Run, now: float) -> None:
@@ -132,7 +137,7 @@ class Supervisor:
     def _start_again(self, run: _Run, now: float) -> None:
         keep_small(run.service.log)
         try:
-            run.process = start(run.service.argv, run.service.env, run.service.cwd, run.service.log)
+            run.process = _started(run.service)
         except OSError as error:
             run.deaths += 1
             run.again_at = now + _BACKOFF[-1]
@@ -159,6 +164,11 @@ class Supervisor:
         run.process.wait()
 
 
+def _started(service: Service) -> Popen[bytes]:
+    mask = Mask(service.masked) if service.masked else None
+    return start(service.argv, service.env, service.cwd, service.log, mask)
+
+
 def keep_small(log: Path, limit: int = _LOG_LIMIT) -> None:
     """Move a log's content to NAME.log.1 past `limit` bytes; its writer appends, so it may be running."""
     if log.exists() and log.stat().st_size > limit:
@@ -167,7 +177,10 @@ def keep_small(log: Path, limit: int = _LOG_LIMIT) -> None:
             file.truncate(0)
 
 
-def _failed(service: Service, what: str) -> StackError:
+def _failed(run: _Run, what: str) -> StackError:
+    service, deadline = run.service, time.monotonic() + 1.0
+    while run.process.poll() is not None and not written(run.process) and time.monotonic() < deadline:
+        time.sleep(0.01)
     return StackError(f"{service.name} {what}:\n{_tail(service.log)}\n  The whole of it: {service.log}")
 
 

@@ -9,6 +9,10 @@ from stack.settings import Settings
 
 _SUBJECT = '{{ template "sitemedic.subject" . }}'
 _SHORT = '{{ template "sitemedic.short" . }}'
+_COLOR = (
+    '{{ if eq .Status "resolved" }}good{{ else if eq .CommonLabels.severity "critical" }}danger'
+    "{{ else }}warning{{ end }}"
+)
 
 
 def chat_configs(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
@@ -54,6 +58,8 @@ def heartbeat_config(settings: Settings, secrets: SecretFiles) -> dict[str, Any]
 def _slack(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
     return {
         "api_url_file": secrets.path("slack_url"),
+        "username": "Sitemedic",
+        "color": _COLOR,
         "title": _SUBJECT,
         "title_link": settings.public_url or "",
         "fallback": _SUBJECT,

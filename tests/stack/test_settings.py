@@ -137,3 +137,79 @@ def test_mail_settings_without_a_server_are_told(tmp_path: Path) -> None:
         ".env: SMTP_USERNAME: set SMTP_HOST too, or no mail can be sent",
         ".env: SMTP_FROM: set SMTP_HOST too, or no mail can be sent",
     ]
+
+
+TOKEN = "123456:" + "AbCdEfGh-_" * 4
+LINES = {
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/planted",
+    "TELEGRAM": f"{TOKEN}@-1001234567890",
+    "NTFY_URL": "https://:tk_planted@ntfy.example/planted-topic",
+    "PAGERDUTY_ROUTING_KEY": "planted0" * 4,
+    "WEBHOOK_URL": "https://me:pl%40nted@hooks.example:8443/planted?to=planted",
+    "HEARTBEAT_URL": "https://hc-ping.example/planted",
+}
+
+
+def test_no_receiver_is_set_by_itself(tmp_path: Path) -> None:
+    assert load_settings({}, tmp_path).receivers.names() == ()
+
+
+def test_each_receiver_is_one_line(tmp_path: Path) -> None:
+    found = load_settings(LINES, tmp_path).receivers
+    assert set(found.names()) == {"slack", "telegram", "ntfy", "webhook", "pagerduty", "heartbeat"}
+    assert found.telegram is not None
+    assert (found.telegram.token.reveal(), found.telegram.chat) == (TOKEN, -1001234567890)
+    assert found.ntfy is not None
+    assert found.ntfy.password is not None
+    assert (found.ntfy.url.reveal(), found.ntfy.username) == ("https://ntfy.example/planted-topic", "")
+    assert found.ntfy.password.reveal() == "tk_planted"
+    assert found.webhook is not None
+    assert found.webhook.password is not None
+    assert found.webhook.url.reveal() == "https://hooks.example:8443/planted?to=planted"
+    assert (found.webhook.username, found.webhook.password.reveal()) == ("me", "pl@nted")
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_each_receiver_may_stand_in_a_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "line").write_text(LINES[name] + "\n")
+    by_file = load_settings({f"{name}_FILE": str(tmp_path / "line")}, tmp_path)
+    assert by_file.receivers == load_settings({name: LINES[name]}, tmp_path).receivers
+
+
+def test_receivers_show_nothing_of_their_lines(tmp_path: Path) -> None:
+    shown = repr(load_settings(LINES, tmp_path))
+    assert "planted" not in shown
+    assert TOKEN not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SLACK_WEBHOOK_URL", "planted", "must be an address such as https://hooks.slack.com/services/…"),
+        (
+            "SLACK_WEBHOOK_URL",
+            "https://hooks.slack.com/triggers/planted",
+            "the address of an incoming webhook",
+        ),
+        ("SLACK_WEBHOOK_URL", "https://a:planted@hooks.example/x", "must be without a login"),
+        ("TELEGRAM", TOKEN, "must be the bot's token, @ and the chat's number"),
+        ("TELEGRAM", f"{TOKEN}@planted_channel", "the chat's number, not its name"),
+        ("NTFY_URL", "https://ntfy.example/", "must be the address of one topic"),
+        ("NTFY_URL", "https://ntfy.example/a/planted", "must be the address of one topic"),
+        ("NTFY_URL", "https://planted@ntfy.example/topic", "a login needs a password"),
+        ("WEBHOOK_URL", "ftp://planted.example/", "must be an address such as https://example.com/alerts"),
+        ("WEBHOOK_URL", "https://planted.example:port/", "must be an address such as"),
+        ("WEBHOOK_URL", "https://x.example/{{planted}}", "without quotes, braces, spaces and #"),
+        ("WEBHOOK_URL", "https://x.example/plänted", "without quotes, braces, spaces and #"),
+        ("HEARTBEAT_URL", "planted", "must be an address such as https://hc-ping.com/your-uuid"),
+        ("PAGERDUTY_ROUTING_KEY", "planted", "32 letters and digits of an Events API v2 integration"),
+    ],
+)
+def test_a_faulty_receiver_says_the_mend_and_nothing_of_its_line(
+    tmp_path: Path, name: str, value: str, message: str
+) -> None:
+    (told,) = faults(tmp_path, **{name: value})
+    assert told.startswith(f".env: {name}: ")
+    assert message in told
+    assert "planted" not in told
+    assert TOKEN not in told
