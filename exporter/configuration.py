@@ -189,5 +189,6 @@ def _watched(site: Site, document: Document, narrowed: _Narrowed) -> WatchedSite
         timeout=timeout,
         after=options.alert.after,
         within=options.expect.within,
+        objective=options.alert.objective,
         info=tuple(info.items()),
     )

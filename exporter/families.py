@@ -56,6 +56,7 @@ FAILURE = _gauge(
 
 HISTORY = (
     Family("sitemedic_probes_total", "counter", "Probes made on schedule."),
+    Family("sitemedic_probe_successes_total", "counter", "Successful probes made on schedule."),
     Family("sitemedic_probe_failures_total", "counter", "Failed probes made on schedule, by reason."),
     Family("sitemedic_probe_latency_seconds", "histogram", "Duration of every probe made on schedule."),
     FAILURE,
@@ -77,6 +78,7 @@ FIXED = (
     _gauge("sitemedic_site_interval_seconds", "How often the site is probed."),
     _gauge("sitemedic_site_alert_after_seconds", "How long the site must fail before it alerts."),
     _gauge("sitemedic_site_within_seconds", "Above this duration a successful probe counts as slow."),
+    _gauge("sitemedic_site_objective_ratio", "The share of its probes that shall succeed."),
 )
 """What the configuration says of a site."""
 

@@ -12,8 +12,10 @@ from exporter.result import HTTPFacts, Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
 _LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
-_PROBES, _FAILURES, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (family.name for family in HISTORY)
-_INFO, _INTERVAL, _AFTER, _WITHIN = (family.name for family in FIXED)
+_PROBES, _GOOD, _FAILURES, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (
+    family.name for family in HISTORY
+)
+_INFO, _INTERVAL, _AFTER, _WITHIN, _OBJECTIVE = (family.name for family in FIXED)
 _NO_TLS = ("", "", "")
 _NO_HTTP = ("",) * 8
 
@@ -89,6 +91,7 @@ def history_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
     failures = [f'{_FAILURES}{head}reason="{reason}"}} {count}\n' for reason, count in state.failures.items()]
     return (
         f"{_PROBES}{of} {state.probes}\n",
+        f"{_GOOD}{of} {state.successes}\n",
         "".join(failures),
         _histogram(_LATENCY, state, labels),
         failure_line(last.reason, labels) if last is not None and last.reason else "",
@@ -127,4 +130,5 @@ def fixed_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
         f"{_INTERVAL}{of} {site.interval!r}\n",
         f"{_AFTER}{of} {site.after!r}\n",
         f"{_WITHIN}{of} {site.within!r}\n" if site.within is not None else "",
+        f"{_OBJECTIVE}{of} {site.objective!r}\n",
     )

@@ -4,9 +4,10 @@ import re
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
 from core.durations import Duration, format_duration
+from core.shares import format_share, parse_share
 from core.sites import Options
 from exporter.allowed import parse_pattern
 from exporter.module import Module
@@ -64,9 +65,23 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _objective(value: object) -> float:
+    objective = parse_share(value, "99.9% or 0.999")
+    if objective == 1:
+        raise ValueError("must be below 100%: such a promise leaves nothing to measure failures by (99.99%?)")
+    if objective == 0:
+        raise ValueError("must be above 0%: it is the share of probes that shall succeed")
+    return objective
+
+
 Target = Annotated[str, AfterValidator(_target)]
 URL = Annotated[str, AfterValidator(_url), Field(min_length=1)]
 TargetPattern = Annotated[str, AfterValidator(_pattern)]
+Objective = Annotated[
+    float,
+    BeforeValidator(_objective, json_schema_input_type=str | float),
+    PlainSerializer(format_share, return_type=str, when_used="json"),
+]
 Statuses = Annotated[
     tuple[StatusMatch, ...],
     Field(min_length=1),
@@ -101,6 +116,8 @@ class AlertOptions(_Described):
     """How long it must fail before it alerts."""
     severity: Literal["critical", "warning"] = "critical"
     """The alert's severity."""
+    objective: Objective = 0.999
+    """The share of its probes that shall succeed over 30 days; below 100%. The rest is its error budget."""
 
 
 class _Probing(_Described):

@@ -46,6 +46,7 @@ class SiteState:
     slow: Moment | None = None
     """The same for probes that succeed, but not within the site's `within`."""
     probes: int = 0
+    successes: int = 0
     failures: dict[Reason, int] = field(default_factory=dict)
     bucket_counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     """Probes per bucket, each counted once; the last is beyond all bounds."""
@@ -89,5 +90,7 @@ class SiteState:
         self.probes += 1
         self.bucket_counts[bisect_left(BUCKETS, result.duration)] += 1
         self.duration_sum += result.duration
+        if result.success:
+            self.successes += 1
         if result.reason is not None:
             self.failures[result.reason] = self.failures.get(result.reason, 0) + 1

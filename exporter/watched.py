@@ -21,6 +21,8 @@ class WatchedSite:
     """How long it must fail before it alerts."""
     within: float | None
     """Above this a successful probe counts as slow; None: never."""
+    objective: float
+    """The share of its probes that shall succeed."""
     info: tuple[tuple[str, str], ...]
     """Labels of `sitemedic_site_info`, in order."""
 

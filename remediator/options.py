@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from core.durations import Duration
+from core.shares import parse_share
 from core.sites import Options
 from remediator.docker import CONTAINER_NAME
 
@@ -95,22 +96,11 @@ class ServerOptions(Options):
         return self
 
 
-def _ratio(value: Any) -> float:
-    text = str(value).strip()
-    try:
-        ratio = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        ratio = -1.0
-    if isinstance(value, bool) or not 0 <= ratio <= 1:
-        raise ValueError(f"must be a share such as 40% or 0.4 (got {value!r})")
-    return ratio
-
-
 class RemediationOptions(Options):
     """How far healing goes, for all sites."""
 
     mode: RemediationMode = RemediationMode.AUTO
-    max_unhealthy: Annotated[float, BeforeValidator(_ratio, json_schema_input_type=str | float)] = Field(
+    max_unhealthy: Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)] = Field(
         0.5, description="Nothing is touched while more than this share of the sites is down."
     )
     attempts: int = Field(3, ge=1, le=100, description="Attempts for one site within `per`.")

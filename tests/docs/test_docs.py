@@ -126,8 +126,11 @@ DEFAULTS = {
     "interval": "15s", "alert.after": "30s", "alert.severity": "critical",
     "remediation.mode": "auto", "remediation.max_unhealthy": "50%", "remediation.attempts": "3",
     "remediation.per": "1h", "remediation.cooldown": "1m", "remediation.prove_within": "1m",
-    "remediation.stop_timeout": "10s", "alerting.scrape_interval": "15s", "alerting.group_wait": "10s",
-    "alerting.group_interval": "1m", "alerting.repeat_interval": "4h",
+    "remediation.stop_timeout": "10s", "alerting.scrape_interval": "15s", "alerting.shared_wait": "45s",
+    "alerting.healing_time": "15m", "notify": "down",
+    "alerting.critical.group_wait": "20s", "alerting.critical.group_interval": "1m",
+    "alerting.critical.repeat_interval": "4h", "alerting.warning.group_wait": "1m",
+    "alerting.warning.group_interval": "5m", "alerting.warning.repeat_interval": "1d",
 }  # fmt: skip
 
 
@@ -141,9 +144,11 @@ def test_the_defaults_told_are_the_defaults(key: str, tmp_path: Path) -> None:
         "alert": "AlertOptions",
         "remediation": "RemediationOptions",
         "alerting": "AlertingOptions",
+        "alerting.critical": "CriticalTimes",
+        "alerting.warning": "WarningTimes",
     }
     default = SCHEMA["$defs"][models[top]]["properties"][last]["default"]
-    seconds = {"s": 1, "m": 60, "h": 3600}
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     told = DEFAULTS[key]
     if told[-1] in seconds and told[:-1].isdigit():
         assert float(default) == int(told[:-1]) * seconds[told[-1]]

@@ -39,6 +39,48 @@ def test_a_site_needs_no_more_than_a_name_and_a_url(tmp_path: Path) -> None:
     assert dict(site.info) == {"part_of": "shop", "severity": "critical"}
 
 
+@pytest.mark.parametrize("written", ["99.95%", "'99.95 %'", "0.9995", '"0.9995"'])
+def test_an_objective_is_a_share_as_people_write_it(tmp_path: Path, written: str) -> None:
+    text = f"sites: [{{name: shop, url: 'https://shop.example/', alert: {{objective: {written}}}}}]"
+    (site,) = configured(tmp_path, text).sites
+    assert site.objective == 0.9995
+
+
+def test_an_objective_is_999_in_1000_unless_the_site_or_the_one_above_says_otherwise(tmp_path: Path) -> None:
+    text = """
+defaults: {alert: {objective: 99.5%}}
+sites:
+  - {name: plain, url: 'https://a.example/', alert: {after: 1m}}
+  - {name: www, url: 'https://b.example/', alert: {objective: 99%}, apps: [{name: api, url: 'https://b.example/api'}]}
+"""
+    assert {site.name: site.objective for site in configured(tmp_path, text).sites} == {
+        "plain": 0.995, "www": 0.99, "www/api": 0.99,
+    }  # fmt: skip
+    (site,) = configured(tmp_path, "sites: [{name: shop, url: 'https://shop.example/'}]").sites
+    assert site.objective == 0.999
+
+
+@pytest.mark.parametrize(
+    ("written", "mend"),
+    [
+        ("100%", "must be below 100%"),
+        ("1", "must be below 100%"),
+        ("0%", "must be above 0%"),
+        ("99.9", "(got 99.9: write 99.9%)"),
+        ("101%", "such as 99.9% or 0.999 (got '101%')"),
+        ("-5%", "such as 99.9% or 0.999"),
+        ("high", "such as 99.9% or 0.999 (got 'high')"),
+        ("true", "such as 99.9% or 0.999 (got True)"),
+        (".nan", "such as 99.9% or 0.999"),
+    ],
+)
+def test_what_is_no_objective_is_refused_with_the_mend(tmp_path: Path, written: str, mend: str) -> None:
+    text = f"sites: [{{name: shop, url: 'https://shop.example/', alert: {{objective: {written}}}}}]"
+    (fault,) = faults(tmp_path, text)
+    assert "sites[0].alert.objective" in fault
+    assert mend in fault
+
+
 def test_the_scheme_chooses_the_module(tmp_path: Path) -> None:
     (site,) = configured(tmp_path, "sites: [{name: db, url: 'tcp://10.0.0.1:6379'}]").sites
     assert site.module == BUILT_IN["tcp_connect"]

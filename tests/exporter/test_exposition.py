@@ -29,10 +29,13 @@ WRONG = Result(
 )
 
 
-def state(name: str, *results: Result, within: float | None = None, **info: str) -> SiteState:
+def state(
+    name: str, *results: Result, within: float | None = None, objective: float = 0.999, **info: str
+) -> SiteState:
     labels = {"part_of": name, "severity": "critical", **info}
     url = f"http://{name}.example/"
-    site = WatchedSite(name, url, url, BUILT_IN["http_2xx"], 15.0, 5.0, 30.0, within, tuple(labels.items()))
+    module, fixed = BUILT_IN["http_2xx"], tuple(labels.items())
+    site = WatchedSite(name, url, url, module, 15.0, 5.0, 30.0, within, objective, fixed)
     made = SiteState(site)
     for result in results:
         made.record(result)
@@ -92,9 +95,22 @@ def test_the_reason_is_a_series_only_while_the_last_probe_failed() -> None:
     assert value(again, "sitemedic_failing_since_timestamp_seconds") == 0
 
 
+def test_probes_without_successes_are_the_failures_of_every_reason() -> None:
+    found = samples(exposition([state("shop", GOOD, WRONG, GOOD, REFUSED, GOOD, WRONG)]))
+    assert found["sitemedic_probes_total"] == {(): 6}
+    assert found["sitemedic_probe_successes_total"] == {(): 3}
+    assert sum(found["sitemedic_probe_failures_total"].values()) == 3
+
+
+def test_a_site_tells_its_objective() -> None:
+    assert value(exposition([state("shop", objective=0.9995)]), "sitemedic_site_objective_ratio") == 0.9995
+
+
 def test_before_its_first_result_a_site_tells_only_what_is_known() -> None:
     found = samples(exposition([state("shop")]))
     assert found["sitemedic_probes_total"] == {(): 0}
+    assert found["sitemedic_probe_successes_total"] == {(): 0}
+    assert "sitemedic_probe_failures_total" not in found
     assert found["sitemedic_site_interval_seconds"] == {(): 15}
     assert found["sitemedic_site_alert_after_seconds"] == {(): 30}
     absent = (

@@ -37,6 +37,7 @@ def watched(within: float | None = None) -> WatchedSite:
         5.0,
         30.0,
         within,
+        0.999,
         (("part_of", "shop"),),
     )
 
