@@ -12,9 +12,7 @@ from exporter.result import HTTPFacts, Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
 _LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
-_PROBES, _GOOD, _FAILURES, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (
-    family.name for family in HISTORY
-)
+_PROBES, _GOOD, _BAD, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (family.name for family in HISTORY)
 _INFO, _INTERVAL, _AFTER, _WITHIN, _OBJECTIVE = (family.name for family in FIXED)
 _NO_TLS = ("", "", "")
 _NO_HTTP = ("",) * 8
@@ -88,7 +86,7 @@ def history_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
     """Return the lines of a site's history, in the order of `families.HISTORY`."""
     of, head = labels.plain, labels.head
     last = state.last
-    failures = [f'{_FAILURES}{head}reason="{reason}"}} {count}\n' for reason, count in state.failures.items()]
+    failures = [f'{_BAD}{head}reason="{reason}"}} {count}\n' for reason, count in state.failures.items()]
     return (
         f"{_PROBES}{of} {state.probes}\n",
         f"{_GOOD}{of} {state.successes}\n",

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +14,14 @@ def test_a_share_is_read_as_people_write_it(text: str | float, ratio: float) -> 
     assert parse_share(text) == ratio
 
 
-@pytest.mark.parametrize(
-    "text", ["", "%", "abc", "-1%", "101%", True, -0.1, float("nan"), float("inf"), None]
-)
+@pytest.mark.parametrize("text", ["", "%", "abc", "-1%", "101%", True, -0.1, math.nan, math.inf, None])
 def test_what_is_no_share_is_refused_with_the_mend(text: object) -> None:
-    with pytest.raises(ValueError, match="must be a share such as 40% or 0.4"):
+    with pytest.raises(ValueError, match="must be a share such as"):
         parse_share(text)
 
 
 def test_who_forgets_the_percent_sign_is_told() -> None:
-    with pytest.raises(ValueError, match="write 99.9%"):
+    with pytest.raises(ValueError, match="write 99"):
         parse_share(99.9)
 
 

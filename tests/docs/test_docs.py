@@ -124,6 +124,7 @@ def test_no_key_is_explained_that_is_not_there() -> None:
 
 DEFAULTS = {
     "interval": "15s", "alert.after": "30s", "alert.severity": "critical",
+    "alert.objective": "99.9%",
     "remediation.mode": "auto", "remediation.max_unhealthy": "50%", "remediation.attempts": "3",
     "remediation.per": "1h", "remediation.cooldown": "1m", "remediation.prove_within": "1m",
     "remediation.stop_timeout": "10s", "alerting.scrape_interval": "15s", "alerting.shared_wait": "45s",
@@ -153,7 +154,7 @@ def test_the_defaults_told_are_the_defaults(key: str, tmp_path: Path) -> None:
     if told[-1] in seconds and told[:-1].isdigit():
         assert float(default) == int(told[:-1]) * seconds[told[-1]]
     else:
-        assert str(default) == {"50%": "0.5"}.get(told, told)
+        assert str(default) == {"50%": "0.5", "99.9%": "0.999"}.get(told, told)
 
 
 def loaded(text: str, folder: Path) -> None:
