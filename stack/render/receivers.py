@@ -70,6 +70,8 @@ def email_config(mail_to: MailTo) -> dict[str, Any]:
         "headers": {
             "Subject": '{{ template "sitemedic.subject" . }}',
             "Auto-Submitted": "auto-generated",
+            "References": '{{ template "sitemedic.thread" . }}',
+            "In-Reply-To": '{{ template "sitemedic.thread" . }}',
         },
         "text": '{{ template "sitemedic.text" . }}',
         "html": '{{ template "sitemedic.html" . }}',
