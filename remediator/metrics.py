@@ -76,6 +76,9 @@ class Metrics:
             "Whether the last reload of sites.yml was taken.",
             registry=registry,
         )
+        self.console = Gauge(
+            "sitemedic_console_info", "1 with the console's address.", ["url"], registry=registry
+        )
         self._initialise(actions)
 
     def decided(self, decision: Decision) -> None:

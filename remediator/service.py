@@ -70,6 +70,7 @@ class Remediator:
         self.settings = settings
         self._document, self._policy = self._load()
         self.metrics = Metrics(settings.actions)
+        self.metrics.console.labels(settings.console_url).set(1)
         self.store = Store(settings.storage_url)
         self._prepare_store()
         self.exporter = ExporterClient(settings.exporter_url, settings.timing.probe_timeout, settings.now)
