@@ -13,6 +13,10 @@ COMMANDS = {
     "up": ("stack.up_cli:up_command", "Start everything here, and keep it running until Ctrl-C."),
     "demo": ("stack.demo_cli:demo_command", "Break the running demo site and watch it heal."),
     "init": ("stack.configure.init_cli:init_command", "Write a first sites.yml and .env."),
+    "import": (
+        "stack.configure.import_cli:import_command",
+        "Take over from Prometheus or Uptime Kuma.",
+    ),
     "check": ("exporter.check:check_command", "Probe addresses once and tell what they answer."),
     "config": ("stack.configure.config_cli:config_group", "Check sites.yml, show a site's settings."),
     "render": ("stack.render_cli:render_command", "Write Prometheus's and Alertmanager's configuration."),

@@ -1,0 +1,134 @@
+"""`config show`, and what `config check` finds unsafe."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stack.configure.config_cli import config_group
+from stack.errors import StackError
+
+KEYS = """
+modules:
+  private: {prober: http, http: {basic_auth: {username: me, password: hunter2}}}
+  token: {prober: http, http: {bearer_token: hunter3}}
+servers:
+  web: {ssh: 203.0.113.7, linode: 1, may_reboot: true}
+"""
+SITES = """
+sites:
+  - name: shop
+    url: https://me:hunter4@shop.example.com/health?token=hunter5
+    recover: {server: web, container: nginx}
+    needs: [db]
+  - {name: db, url: "tcp://10.0.0.5:5432", module: tcp_connect}
+  - {name: api, url: "https://api.example.com/", module: private}
+"""
+
+
+def asked(folder: Path, *words: str) -> Result:
+    command, *rest = words
+    return CliRunner().invoke(config_group, [command, *rest, f"--config.file={folder / 'sites.yml'}"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("SMTP_HOST", "SMTP_PASSWORD", "LINODE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "keys").mkdir()
+    for name in ("keys/id_ed25519", "known_hosts"):
+        (tmp_path / name).touch(mode=0o600)
+    (tmp_path / "sites.yml").write_text(KEYS + SITES)
+    return tmp_path
+
+
+def test_show_tells_settings_origins_and_what_they_come_to_without_a_password(folder: Path) -> None:
+    shown = asked(folder, "show", "shop")
+    assert shown.exit_code == 0, shown.output
+    assert "hunter" not in shown.output
+    lines = [" ".join(line.split()) for line in shown.output.splitlines()]
+    assert lines[0] == "shop (sites.yml: sites[0])"
+    assert "url https://shop.example.com/health sites[0]" in lines
+    assert "interval 15s built in" in lines
+    assert "recover.container nginx sites[0]" in lines
+    assert "Probed every 15s with module http_2xx, 5s at most." in lines
+    assert "Mailed: nobody." in lines
+    assert "Healing (auto): restarts nginx on web as root@203.0.113.7:22." in lines
+    assert "May reboot Linode 1." in lines
+    assert "Healed only while these are healthy: db." in lines
+
+
+def test_show_of_a_site_that_is_only_watched_says_so(folder: Path) -> None:
+    assert "Healing: none." in asked(folder, "show", "db").output
+
+
+def test_show_of_an_unknown_site_names_the_nearest(folder: Path) -> None:
+    shown = asked(folder, "show", "shup")
+    assert isinstance(shown.exception, StackError)
+    assert "did you mean 'shop'?" in str(shown.exception)
+
+
+def test_check_tells_what_is_unsafe_and_still_says_ok(folder: Path) -> None:
+    env = folder / ".env"
+    env.write_text(
+        "SMTP_HOST=mail.example.com\nSMTP_FROM=a@example.com\nSMTP_TLS=none\nLINODE_TOKEN_FILE=keys/token\n"
+    )
+    env.chmod(0o644)
+    (folder / "keys" / "token").write_text("x")
+    (folder / "keys" / "token").chmod(0o644)
+    (folder / "sites.yml").chmod(0o666)
+    told = asked(folder, "check")
+    assert told.exit_code == 0, told.output
+    assert "hunter" not in told.output
+    unsafe = [line.removeprefix("Unsafe: ") for line in told.output.splitlines() if line.startswith("Unsafe")]
+    for beginning in (
+        "sites.yml: modules.private.http.basic_auth.password: a secret stands in it",
+        "sites.yml: modules.token.http.bearer_token: a secret stands in it",
+        "sites.yml: sites[0].url: a password stands in the file",
+        f".env: others on this machine may read it: chmod 600 {env}",
+        ".env: LINODE_TOKEN_FILE: others on this machine may read it",
+        "sites.yml: anybody here may change it",
+        "sites.yml: canaries: there are none",
+        "sites.yml: servers.web.ssh: logs in as root",
+        ".env: SMTP_TLS=none: mails to mail.example.com go over the network in the open",
+    ):
+        assert [line for line in unsafe if line.startswith(beginning)], (beginning, unsafe)
+    assert len(unsafe) == 9, unsafe
+    assert told.output.splitlines()[-1].endswith("sites.yml: ok, 3 sites, 1 server")
+
+
+def test_check_finds_nothing_unsafe_where_nothing_is(folder: Path) -> None:
+    (folder / "sites.yml").write_text(
+        """
+canaries: [https://a.example.org/, "tcp://198.51.100.1:443"]
+defaults: {email: a@example.com}
+servers: {web: {ssh: medic@203.0.113.7}}
+sites: [{name: shop, url: "https://shop.example.com/?to=a@b", recover: {server: web, container: nginx}}]
+"""
+    )
+    (folder / ".env").write_text("SMTP_HOST=\n")
+    (folder / ".env").chmod(0o600)
+    told = asked(folder, "check")
+    assert told.exit_code == 0, told.output
+    assert "Unsafe" not in told.output
+
+
+def test_one_canary_alone_is_told(folder: Path) -> None:
+    text = (folder / "sites.yml").read_text()
+    (folder / "sites.yml").write_text("canaries: [https://a.example.org/]\n" + text)
+    assert "canaries: there is only one" in asked(folder, "check").output
+
+
+def test_check_has_docker_compose_read_its_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = folder / "bin"
+    programs.mkdir()
+    compose = programs / "docker-compose"
+    compose.write_text('#!/bin/sh\necho "$@" >> ' + str(folder / "asked") + "\n")
+    compose.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    assert asked(folder, "check").exit_code == 0
+    assert (folder / "asked").read_text().splitlines()[-1].endswith("docker-compose.yml config --quiet")
+    compose.write_text('#!/bin/sh\n[ "$1" = version ] || { echo "services.x: bad" >&2; exit 15; }\n')
+    refused = asked(folder, "check")
+    assert isinstance(refused.exception, StackError)
+    assert "docker-compose refuses it:\n  services.x: bad" in str(refused.exception)
