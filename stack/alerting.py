@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -10,12 +12,21 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from core.durations import Duration, format_duration
 from core.faults import Fault
 from core.sites import Document, Options, Part, Site
+from remediator.options import RemediationMode, RemediatorSite
+from remediator.schema import mode
 
 # Alertmanager runs addresses through its templates and splits them at commas: neither may stand in one.
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\{}]+@[^@\s,;:<>()\[\]\"\\{}]+")
 
 _LONGEST_SCRAPE = 120.0
 """Seconds. Prometheus looks back five minutes: two scrapes must fit, so that one may be missed."""
+
+_REMEMBERED = 5 * 86400.0
+"""Seconds. Alertmanager's --data.retention, unless it is told otherwise."""
+
+_WAIT = "How long the first mail waits for what comes with it."
+_INTERVAL = "How soon a mail may follow that says what has changed."
+_REPEAT = "How often a mail about what lasts is sent again."
 
 
 def _addresses(value: Any) -> tuple[str, ...]:
@@ -35,6 +46,13 @@ Addresses = Annotated[
 ]
 
 
+class Notify(StrEnum):
+    """When people are told that a site is down."""
+
+    DOWN = "down"
+    HEALING_FAILED = "healing_failed"
+
+
 class MailOptions(Options):
     """Who is told about a site; the same keys stand below `defaults:`."""
 
@@ -44,20 +62,77 @@ class MailOptions(Options):
     recovery_email: Addresses | None = Field(
         None, description="Who is mailed when it is back; as `email` where it is not set; [] is nobody."
     )
+    notify: Notify = Field(
+        Notify.DOWN,
+        description="down: as soon as it is down; healing_failed: only when healing has not helped.",
+    )
+
+
+class Times(Options):
+    """How patiently Alertmanager tells of what is of one severity."""
+
+    group_wait: Duration
+    group_interval: Duration
+    repeat_interval: Duration
+
+    @field_validator("group_interval", "repeat_interval", check_fields=False)
+    @classmethod
+    def _is_not_zero(cls, value: float) -> float:
+        if value < 0.001:
+            raise ValueError("must be above zero")
+        return value
+
+    @field_validator("repeat_interval", check_fields=False)
+    @classmethod
+    def _is_remembered(cls, value: float) -> float:
+        if value > _REMEMBERED:
+            raise ValueError(
+                f"must not be above {format_duration(_REMEMBERED)}: Alertmanager forgets by then what it"
+                f" has sent (got {format_duration(value)})"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _repeats_after_the_group(self) -> "Times":
+        if self.repeat_interval < self.group_interval:
+            raise ValueError(
+                f"repeat_interval must not be below group_interval (got"
+                f" {format_duration(self.repeat_interval)}, group_interval"
+                f" {format_duration(self.group_interval)})"
+            )
+        return self
+
+
+class CriticalTimes(Times):
+    """At once. The wait is longer than a scrape: what the next one finds of it is in the same mail."""
+
+    group_wait: Duration = Field(20.0, description=_WAIT)
+    group_interval: Duration = Field(60.0, description=_INTERVAL)
+    repeat_interval: Duration = Field(4 * 3600.0, description=_REPEAT)
+
+
+class WarningTimes(Times):
+    """What can wait: several in one mail, and a mail rarely."""
+
+    group_wait: Duration = Field(60.0, description=_WAIT)
+    group_interval: Duration = Field(300.0, description=_INTERVAL)
+    repeat_interval: Duration = Field(86400.0, description=_REPEAT)
 
 
 class AlertingOptions(Options):
-    """How often Prometheus looks, and how patiently Alertmanager mails."""
+    """How often Prometheus looks, and how patiently Alertmanager tells people."""
 
     scrape_interval: Duration = Field(15.0, description="How often Prometheus reads the exporter.")
-    group_wait: Duration = Field(
-        10.0, description="How long the first mail of an outage waits for what fails with it."
+    critical: CriticalTimes = Field(CriticalTimes(), description="For what is critical.")
+    warning: WarningTimes = Field(WarningTimes(), description="For warnings, and what is less.")
+    # Sites that break together begin to fail within an interval and a timeout of each other (20 s), so
+    # their alerts begin at most two evaluations of 15 s apart; the rest is for evaluating and sending.
+    shared_wait: Duration = Field(
+        45.0,
+        description="In place of group_wait, for what breaks many at once: a server, or most of the sites.",
     )
-    group_interval: Duration = Field(
-        60.0, description="How soon a mail may follow on the one before it about the same site."
-    )
-    repeat_interval: Duration = Field(
-        4 * 3600.0, description="How often a mail about an outage that lasts is sent again."
+    healing_time: Duration = Field(
+        900.0, description="How long the mail of a site with `notify: healing_failed` waits."
     )
 
     @field_validator("scrape_interval")
@@ -67,21 +142,19 @@ class AlertingOptions(Options):
             raise ValueError(f"must be from 100ms to 2m (got {format_duration(value)})")
         return value
 
-    @field_validator("group_interval", "repeat_interval")
-    @classmethod
-    def _is_not_zero(cls, value: float) -> float:
-        if value < 0.001:
-            raise ValueError("must be above zero")
-        return value
-
     @model_validator(mode="after")
-    def _repeats_after_the_group(self) -> "AlertingOptions":
-        if self.repeat_interval < self.group_interval:
-            raise ValueError(
-                f"repeat_interval must not be below group_interval (got"
-                f" {format_duration(self.repeat_interval)}, group_interval"
-                f" {format_duration(self.group_interval)})"
-            )
+    def _waits_grow(self) -> "AlertingOptions":
+        waits = {
+            "critical.group_wait": self.critical.group_wait,
+            "shared_wait": self.shared_wait,
+            "healing_time": self.healing_time,
+        }
+        for (shorter, least), (longer, got) in pairwise(waits.items()):
+            if got < least:
+                raise ValueError(
+                    f"{longer} must not be below {shorter} (got {format_duration(got)},"
+                    f" {shorter} {format_duration(least)})"
+                )
         return self
 
 
@@ -115,6 +188,21 @@ def site_mail_to(site: Site) -> MailTo:
     return mail_to(site.part(MailOptions))
 
 
+def waits_for_healing(document: Document, site: Site) -> bool:
+    """Return whether people are told of an outage only once healing has had its time.
+
+    Where nothing is healed by itself there is nothing to wait for.
+    """
+    wants = site.part(MailOptions).notify is Notify.HEALING_FAILED
+    heals = site.part(RemediatorSite).recover is not None and mode(document, site) is RemediationMode.AUTO
+    return wants and heals
+
+
+def waits_by_default(document: Document) -> bool:
+    """Return whether `defaults.notify` says to wait for healing."""
+    return document.default(MailOptions).notify is Notify.HEALING_FAILED
+
+
 def default_mail_to(document: Document) -> MailTo:
     """Return who is mailed about Sitemedic itself: `defaults.email`."""
     return mail_to(document.default(MailOptions))
@@ -134,6 +222,6 @@ PART = Part(
     top=AlertingTop,
     site=MailOptions,
     defaults=MailOptions,
-    inherited=frozenset({"email", "recovery_email"}),
+    inherited=frozenset({"email", "recovery_email", "notify"}),
     check=_check,
 )

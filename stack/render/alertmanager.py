@@ -4,10 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.sites import Document
-from stack.alerting import AlertingTop, default_mail_to, site_mail_to
-from stack.render.files import prometheus_duration
+from stack.alerting import (
+    AlertingTop,
+    MailTo,
+    default_mail_to,
+    site_mail_to,
+    waits_by_default,
+    waits_for_healing,
+)
 from stack.render.receivers import NOBODY_RECEIVER, Receivers
-from stack.render.routes import matcher, site_routes
+from stack.render.routes import PeopleRoutes, Route, Told, matcher, times
 from stack.render.secrets import SecretFiles
 from stack.settings import Endpoint, Settings, Smtp
 
@@ -19,6 +25,14 @@ REMEDIATOR_RECEIVER = "remediator"
 _WEBHOOK_GROUP_INTERVAL = "5s"
 _WEBHOOK_REPEAT_INTERVAL = "5m"
 
+_HEARTBEAT = "1m"
+
+_SILENT_WHILE = {
+    "SiteDown": ("SiteSlow", "SiteFlapping", "SiteErrorBudgetBurn"),
+    "ExporterDown": ("ExporterStale", "ExporterProbesLate"),
+    "RemediatorDown": ("RemediatorStale", "RemediatorNotReady"),
+}
+
 
 def alertmanager_config(document: Document, settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
     """Return the configuration as plain data; passwords stand in it as files only."""
@@ -28,17 +42,7 @@ def alertmanager_config(document: Document, settings: Settings, secrets: SecretF
         **({"global": _smtp(settings.smtp, secrets)} if settings.smtp else {}),
         "templates": ["templates/*.tmpl"],
         "route": route,
-        "inhibit_rules": [
-            {
-                "source_matchers": [matcher("alertname", "SiteDown")],
-                "target_matchers": [matcher("alertname", "SiteSlow")],
-                "equal": ["site"],
-            },
-            {
-                "source_matchers": [matcher("alertname", "ExporterDown")],
-                "target_matchers": [matcher("alertname", "ExporterStale")],
-            },
-        ],
+        "inhibit_rules": _inhibit_rules(),
         "receivers": [
             {"name": NOBODY_RECEIVER},
             {"name": REMEDIATOR_RECEIVER, "webhook_configs": [_webhook(settings.remediator, secrets)]},
@@ -60,15 +64,11 @@ def alertmanager_notes(document: Document, settings: Settings) -> Iterator[str]:
         yield f"Nobody is mailed about {', '.join(silent[:3])}{more}: no email in sites.yml."
 
 
-def _route(document: Document, receivers: Receivers) -> dict[str, Any]:
-    patience = document.top(AlertingTop).alerting
-    default = receivers.of(default_mail_to(document))
+def _route(document: Document, receivers: Receivers) -> Route:
     return {
-        "receiver": default,
-        "group_by": ["alertname", "part_of"],
-        "group_wait": prometheus_duration(patience.group_wait),
-        "group_interval": prometheus_duration(patience.group_interval),
-        "repeat_interval": prometheus_duration(patience.repeat_interval),
+        "receiver": NOBODY_RECEIVER,
+        "group_by": ["alertname"],
+        **times(document.top(AlertingTop).alerting.warning),
         "routes": [
             {
                 "receiver": REMEDIATOR_RECEIVER,
@@ -79,13 +79,60 @@ def _route(document: Document, receivers: Receivers) -> dict[str, Any]:
                 "repeat_interval": _WEBHOOK_REPEAT_INTERVAL,
                 "continue": True,
             },
-            {"receiver": NOBODY_RECEIVER, "matchers": [matcher("alertname", "Watchdog")]},
-            *site_routes(document, receivers, default),
-            # A route of its own, since the root's receiver is for what no child has matched: after
-            # the remediator's, that would be nobody.
-            {"receiver": default},
+            _watchdog(receivers.heartbeat()),
+            *_everybody(document, receivers),
+            *_mail(document, receivers),
         ],
     }
+
+
+def _watchdog(heartbeat: str | None) -> Route:
+    often = {"group_wait": "0s", "group_interval": _HEARTBEAT, "repeat_interval": _HEARTBEAT}
+    return {
+        "receiver": heartbeat or NOBODY_RECEIVER,
+        "matchers": [matcher("alertname", "Watchdog")],
+        **(often if heartbeat else {}),
+    }
+
+
+def _everybody(document: Document, receivers: Receivers) -> Iterator[Route]:
+    """Yield the routes of the chat and the pager: what is mailed goes there too, whoever is mailed."""
+    if (chat := receivers.chat()) is not None:
+        # SiteOutageUntold tells of mails that were lost.
+        yield _everything(document, chat, matcher("alertname", "SiteOutageUntold", "!="))
+    if (pager := receivers.pager()) is not None:
+        yield _everything(document, pager, matcher("severity", "critical"))
+
+
+def _everything(document: Document, receiver: str, matching: str) -> Route:
+    default = Told(receiver, waits=waits_by_default(document))
+    people = PeopleRoutes(
+        document, default, lambda site: Told(receiver, waits=waits_for_healing(document, site))
+    )
+    return {"receiver": receiver, "matchers": [matching], "continue": True, "routes": people.routes()}
+
+
+def _mail(document: Document, receivers: Receivers) -> list[Route]:
+    def told(mail_to: MailTo, waits: bool) -> Told:
+        return Told(receivers.of(mail_to), receivers.of(MailTo(mail_to.down, ())), waits)
+
+    default = told(default_mail_to(document), waits_by_default(document))
+    people = PeopleRoutes(
+        document, default, lambda site: told(site_mail_to(site), waits_for_healing(document, site))
+    )
+    return people.routes()
+
+
+def _inhibit_rules() -> list[dict[str, Any]]:
+    """Return what is silent while something else says it; SiteDown is never silent."""
+    return [
+        {
+            "source_matchers": [matcher("alertname", source)],
+            "target_matchers": [matcher("alertname", "|".join(silent), "=~")],
+            **({"equal": ["site"]} if source == "SiteDown" else {}),
+        }
+        for source, silent in _SILENT_WHILE.items()
+    ]
 
 
 def _smtp(smtp: Smtp, secrets: SecretFiles) -> dict[str, Any]:

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.needs("prometheus-alertmanager")
 
 SITES = """
 defaults: {email: [ops@acme.example, night@acme.example]}
-alerting: {group_wait: 300ms, group_interval: 600ms, repeat_interval: 1h}
+alerting:
+  critical: {group_wait: 300ms, group_interval: 600ms, repeat_interval: 1h}
+  warning: {group_wait: 300ms, group_interval: 600ms, repeat_interval: 1h}
+  shared_wait: 300ms
 sites:
   - {name: plain, url: "http://127.0.0.1:1/"}
   - name: www

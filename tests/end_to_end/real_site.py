@@ -68,7 +68,7 @@ class RealSite:
                     "recover": {"server": "web-1", "container": NAME},
                 }
             ],
-            "alerting": {"scrape_interval": "1s", "group_wait": "1s", "group_interval": "2s"},
+            "alerting": {"scrape_interval": "1s", "critical": {"group_wait": "1s", "group_interval": "2s"}},
             "remediation": {"cooldown": "1s", "prove_within": "20s", "stop_timeout": "1s", **remediation},
         }
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.needs("prometheus", "prometheus-alertmanager")
 
 SITES = """
 defaults: {email: ops@acme.example}
-alerting: {scrape_interval: 200ms, group_wait: 0s, group_interval: 500ms, repeat_interval: 1h}
+alerting: {scrape_interval: 200ms, critical: {group_wait: 0s, group_interval: 500ms, repeat_interval: 1h}}
 sites: [{name: www, url: "http://www.example/"}]
 """
 

@@ -4,7 +4,7 @@ import pytest
 
 from core.faults import ConfigError
 from core.sites import Document, load
-from stack.alerting import MailTo, default_mail_to, site_mail_to
+from stack.alerting import AlertingTop, MailTo, default_mail_to, site_mail_to, waits_for_healing
 from stack.parts import PARTS
 
 
@@ -57,9 +57,42 @@ def test_the_defaults_are_known_for_what_belongs_to_no_site(tmp_path: Path) -> N
     assert default_mail_to(document).down == ("d@x.example",)
 
 
+def test_times_that_are_not_set_keep_their_defaults(tmp_path: Path) -> None:
+    document = read(
+        tmp_path, "alerting: {critical: {repeat_interval: 1h}}\nsites: [{name: a, url: 'http://x/'}]"
+    )
+    alerting = document.top(AlertingTop).alerting
+    assert (alerting.critical.group_wait, alerting.critical.repeat_interval) == (20.0, 3600.0)
+    assert alerting.warning.repeat_interval == 86400.0
+
+
+def test_only_who_is_healed_by_itself_waits_for_healing(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        """
+defaults: {notify: healing_failed}
+servers: {here: {docker: local}}
+sites:
+  - {name: healed, url: 'http://x/', recover: {server: here, container: a}}
+  - name: at-once
+    url: http://x/
+    notify: down
+    recover: {server: here, container: b}
+    apps:
+      - {name: as-above, url: 'http://x/', recover: {server: here, container: c}}
+      - {name: own, url: 'http://x/', notify: healing_failed, recover: {server: here, container: d}}
+  - {name: watched, url: 'http://x/'}
+  - {name: observed, url: 'http://x/', recover: {server: here, container: e, mode: observe}}
+""",
+    )
+    waiting = {site.name for site in document.sites if waits_for_healing(document, site)}
+    assert waiting == {"healed", "at-once/own"}
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        ("notify: never", "sites[0].notify: should be 'down' or 'healing_failed' (got 'never')"),
         ("email: nobody", "sites[0].email: must be an address such as ops@example.com (got 'nobody')"),
         ("email: 'a@x.example, b@x.example'", "sites[0].email: must be an address"),
         ("email: '{{ 1 }}@x.example'", "sites[0].email: must be an address"),
@@ -77,11 +110,25 @@ def test_what_is_no_address_is_told(tmp_path: Path, text: str, fault: str) -> No
     ("text", "fault"),
     [
         ("scrape_interval: 5m", "alerting.scrape_interval: must be from 100ms to 2m (got 5m)"),
-        ("group_interval: 0s", "alerting.group_interval: must be above zero"),
+        ("critical: {group_interval: 0s}", "alerting.critical.group_interval: must be above zero"),
         (
-            "group_interval: 5m, repeat_interval: 1m",
-            "repeat_interval must not be below group_interval (got 1m, group_interval 5m)",
+            "warning: {group_interval: 5m, repeat_interval: 1m}",
+            "alerting.warning: repeat_interval must not be below group_interval (got 1m, group_interval 5m)",
         ),
+        (
+            "warning: {repeat_interval: 30d}",
+            "alerting.warning.repeat_interval: must not be above 5d: Alertmanager forgets by then",
+        ),
+        (
+            "shared_wait: 10s",
+            "alerting: shared_wait must not be below critical.group_wait (got 10s, critical.group_wait 20s)",
+        ),
+        (
+            "healing_time: 10s",
+            "alerting: healing_time must not be below shared_wait (got 10s, shared_wait 45s)",
+        ),
+        ("group_wait: 5s", "alerting.group_wait: unknown key (known here: critical, healing_time,"),
+        ("critical: {group_weight: 5s}", "alerting.critical.group_weight: unknown key (did you mean"),
         ("scrape_intervall: 5s", "unknown key (did you mean 'scrape_interval'?)"),
     ],
 )

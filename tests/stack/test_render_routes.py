@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.rendering import MAIL, Output, rendered_from
+from tests.routing import every_route, matches, taken
 
 pytestmark = pytest.mark.needs("amtool")
 
@@ -111,8 +112,6 @@ def test_names_from_target_files_with_quotes_and_backslashes_find_their_people(t
     )
     output = rendered_from(tmp_path, "site_files: [targets.yml]")
     name = output.document.sites[0].name
-    route = output.alertmanager["route"]["routes"][2]
-    assert route["matchers"] == [r'part_of="a \"b\\c\""']
     assert receivers(output, alertname="SiteDown", part_of=_quoted(name)) == ["remediator", "q@x.example"]
 
 
@@ -126,14 +125,15 @@ def test_a_thousand_sites_that_share_addresses_share_receivers(tmp_path: Path) -
         for number in range(1200)
     )
     output = rendered_from(tmp_path, f"defaults: {{email: ops@acme.example}}\nsites:\n{sites}")
-    assert len(output.alertmanager["receivers"]) == 2 + 1 + 3
+    # Nobody and the remediator; then of each set of addresses one, and one that tells of no end.
+    assert len(output.alertmanager["receivers"]) == 2 + 2 * (1 + 3)
     assert down(output, "s1199") == ["remediator", "team-2@acme.example"]
 
 
 def test_a_thousand_sites_of_the_default_people_need_no_route_of_their_own(tmp_path: Path) -> None:
     sites = "\n".join(f"  - {{name: s{number}, url: 'http://127.0.0.1:1/'}}" for number in range(1200))
     output = rendered_from(tmp_path, f"defaults: {{email: ops@acme.example}}\nsites:\n{sites}")
-    assert len(output.alertmanager["route"]["routes"]) == 3
+    assert len(list(every_route(output))) < 12
 
 
 def test_editing_one_site_changes_no_route_or_receiver_of_another(tmp_path: Path) -> None:
@@ -141,15 +141,214 @@ def test_editing_one_site_changes_no_route_or_receiver_of_another(tmp_path: Path
     after = rendered_from(
         tmp_path / "after", COMPANY + "  - {name: new, url: 'http://x/', email: new@acme.example}\n"
     )
-    routes = [
-        route for route in after.alertmanager["route"]["routes"] if "new" not in str(route.get("matchers"))
-    ]
-    assert routes == before.alertmanager["route"]["routes"]
+    more = set(every_route(after)) - set(every_route(before))
+    assert not set(every_route(before)) - set(every_route(after))
+    assert more
+    assert all('part_of="new"' in str(route) for route in more)
 
 
-def test_only_mails_about_slowness_are_inhibited(company: Output) -> None:
-    targets = [rule["target_matchers"] for rule in company.alertmanager["inhibit_rules"]]
-    assert targets == [['alertname="SiteSlow"'], ['alertname="ExporterStale"']]
+def test_an_edit_among_sites_with_the_same_addresses_changes_only_what_they_are_told_together(
+    tmp_path: Path,
+) -> None:
+    team = "\n".join(f"  - {{name: t{number}, url: 'http://x/', email: t@x.example}}" for number in range(3))
+    before, after = (
+        rendered_from(tmp_path / name, f"sites:\n{team}\n{more}")
+        for name, more in (("before", ""), ("after", "  - {name: t3, url: 'http://x/', email: t@x.example}"))
+    )
+    changed = set(every_route(before)) - set(every_route(after))
+    assert len(changed) == 2
+    assert all("most-sites" in str(route) or "SiteOutageUntold" in str(route) for route in changed)
+
+
+def test_no_rule_can_silence_a_site_that_is_down(company: Output) -> None:
+    rules = company.alertmanager["inhibit_rules"]
+    assert rules
+    for rule in rules:
+        names = [matcher for matcher in rule["target_matchers"] if matcher.startswith("alertname=")]
+        assert not any(matches(name, {"alertname": "SiteDown"}) for name in names), rule
+        assert names, rule
+
+
+LABELS = [
+    {**site, **outage, **severity}
+    for site in (
+        {"site": "plain", "part_of": "plain", "server": "web-1"},
+        {"site": "www/api", "part_of": "www"},
+        {"site": "quiet", "part_of": "quiet"},
+        {"site": "not in the file"},
+        {},
+    )
+    for outage in ({}, {"outage": "most-sites"}, {"outage": "server:web-1"}, {"outage": "site:www"})
+    for severity in ({"severity": "critical"}, {"severity": "warning"}, {"severity": "none"}, {})
+]
+
+
+def test_every_site_that_is_down_reaches_the_remediator_by_itself_and_at_once(company: Output) -> None:
+    for labels in LABELS:
+        webhook = taken(company, {"alertname": "SiteDown", **labels})[0]
+        assert webhook["receiver"] == "remediator"
+        assert webhook["group_by"] == ["alertname", "site"]
+        assert webhook["group_wait"] == "0s"
+
+
+def test_amtool_finds_the_same_receivers(company: Output) -> None:
+    for labels in LABELS[::7]:
+        alert = {"alertname": "SiteDown", **labels}
+        found = [_shown(company, route["receiver"]) for route in taken(company, alert)]
+        assert receivers(company, **alert) == found
+        assert found[0] == "remediator"
+
+
+PATIENCE = """
+alerting:
+  critical: {group_wait: 1s, group_interval: 2s, repeat_interval: 3s}
+  warning: {group_wait: 4s, group_interval: 5s, repeat_interval: 6s}
+  shared_wait: 7s
+  healing_time: 8s
+"""
+
+
+def mailed(output: Output, **labels: str) -> tuple[str, list[str], str, str]:
+    """Return whom the last route mails, its groups, its wait and its repeats."""
+    route = taken(output, labels)[-1]
+    receiver = _shown(output, route["receiver"])
+    return receiver, route["group_by"], route["group_wait"], route["repeat_interval"]
+
+
+@pytest.mark.parametrize("site", ["plain", "www/api", "x"])
+def test_each_severity_has_its_patience(tmp_path: Path, site: str) -> None:
+    output = rendered_from(tmp_path, PATIENCE + COMPANY)
+    about = {"site": site, "part_of": site.split("/")[0]}
+    people = "web@acme.example" if site == "www/api" else "ops@acme.example"
+    alone = {"alertname": "SiteDown", "outage": f"site:{about['part_of']}", **about}
+    assert mailed(output, **alone, severity="critical") == (people, ["outage", "part_of"], "1s", "3s")
+    assert mailed(output, **alone, severity="warning") == (people, ["outage", "part_of"], "4s", "6s")
+    other = {"alertname": "SiteCertificateExpiring", **about}
+    assert mailed(output, **other, severity="critical") == (people, ["alertname"], "1s", "3s")
+    assert mailed(output, **other, severity="warning") == (people, ["alertname"], "4s", "6s")
+    human = {"alertname": "SiteNeedsHuman", "server": "web-1", "severity": "critical", **about}
+    assert mailed(output, **human) == (people, ["alertname", "server", "outage"], "1s", "3s")
+
+
+@pytest.mark.parametrize("outage", ["server:web-1", "most-sites"])
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+def test_what_breaks_many_is_one_group_whatever_their_severities(
+    tmp_path: Path, outage: str, severity: str
+) -> None:
+    output = rendered_from(tmp_path, PATIENCE + COMPANY)
+    down = {"alertname": "SiteDown", "site": "plain", "part_of": "plain", "severity": severity}
+    assert mailed(output, **down, outage=outage) == ("ops@acme.example", ["outage"], "7s", "3s")
+
+
+def test_is_it_us_lies_in_the_group_of_the_sites_that_it_is_about(company: Output) -> None:
+    most = {"outage": "most-sites", "severity": "critical"}
+    down = taken(company, {"alertname": "SiteDown", "site": "plain", "part_of": "plain", **most})
+    assert taken(company, {"alertname": "MostSitesDown", **most}) == down[-1:]
+
+
+SERVER = """
+servers: {web-1: {docker: local}}
+defaults: {email: ops@acme.example}
+sites:
+  - {name: a, url: "http://x/", recover: {server: web-1, container: a}}
+  - {name: b, url: "http://x/", recover: {server: web-1, container: b}, email: team@acme.example}
+  - {name: c, url: "http://x/", recover: {server: web-1, container: c}, email: team@acme.example}
+  - {name: d, url: "http://x/", recover: {server: web-1, container: d}, email: lone@acme.example}
+  - {name: e, url: "http://x/", recover: {server: web-1, container: e}, notify: healing_failed}
+  - {name: f, url: "http://x/", recover: {server: web-1, container: f}, notify: healing_failed}
+  - {name: elsewhere, url: "http://x/", email: team@acme.example}
+"""
+
+
+def groups(output: Output, alertname: str, sites: str, **labels: str) -> dict[str, list[str]]:
+    """Return who is told of these sites in one mail, by the sites' names."""
+    found: dict[str, list[str]] = {}
+    for site in sites.split():
+        alert = {"alertname": alertname, "site": site, "part_of": site, "severity": "critical", **labels}
+        route = taken(output, alert)[-1]
+        key = str((route, [alert.get(label) for label in route["group_by"]]))
+        found.setdefault(key, []).append(site)
+    return {"".join(sites): sites for sites in found.values()}
+
+
+def test_a_dead_server_is_one_mail_for_each_set_of_addresses(tmp_path: Path) -> None:
+    output = rendered_from(tmp_path, SERVER)
+    dead = {"server": "web-1", "outage": "server:web-1"}
+    assert set(groups(output, "SiteDown", "a b c d e f", **dead)) == {"a", "bc", "d", "ef"}
+    assert set(groups(output, "SiteNeedsHuman", "a b c d e f", **dead)) == {"aef", "bc", "d"}
+
+
+def test_most_sites_and_lost_mails_are_one_mail_for_each_set_of_addresses_and_nobody_waits(
+    tmp_path: Path,
+) -> None:
+    output = rendered_from(tmp_path, SERVER)
+    every = "a b c d e f elsewhere"
+    assert set(groups(output, "SiteDown", every, outage="most-sites")) == {"aef", "bcelsewhere", "d"}
+    assert set(groups(output, "SiteOutageUntold", every)) == {"aef", "bcelsewhere", "d"}
+
+
+def test_a_mail_about_lost_mails_has_no_end(tmp_path: Path) -> None:
+    output = rendered_from(tmp_path, SERVER)
+    untold = {"alertname": "SiteOutageUntold", "severity": "info", "part_of": "b"}
+    for site in ("a", "b", "d"):
+        receiver = taken(output, {**untold, "site": site, "part_of": site})[-1]["receiver"]
+        assert output.receiver(receiver)["email_configs"][0]["send_resolved"] is False
+
+
+def test_who_waits_for_healing_is_mailed_late_about_the_outage_and_at_once_about_all_else(
+    tmp_path: Path,
+) -> None:
+    output = rendered_from(tmp_path, SERVER)
+    for outage in ("site:e", "server:web-1"):
+        down = {
+            "alertname": "SiteDown",
+            "site": "e",
+            "part_of": "e",
+            "outage": outage,
+            "severity": "critical",
+        }
+        assert taken(output, down)[0]["group_wait"] == "0s"
+        assert taken(output, down)[-1]["group_wait"] == "15m"
+        assert taken(output, {**down, "site": "a", "part_of": "a"})[-1]["group_wait"] != "15m"
+    human = {"alertname": "SiteNeedsHuman", "site": "e", "part_of": "e", "severity": "critical"}
+    assert taken(output, human)[-1]["group_wait"] == "20s"
+
+
+def test_where_all_wait_by_default_only_what_is_healed_does(tmp_path: Path) -> None:
+    text = SERVER.replace("defaults: {", "defaults: {notify: healing_failed, ")
+    output = rendered_from(tmp_path, f"{text}  - {{name: bare, url: 'http://x/'}}\n")
+
+    def wait(**labels: str) -> str:
+        found = taken(output, {"alertname": "SiteDown", "severity": "critical", **labels})[-1]["group_wait"]
+        return str(found)
+
+    assert wait(site="a", part_of="a", outage="site:a") == "15m"
+    assert wait(site="b", part_of="b", outage="server:web-1") == "15m"
+    assert wait(site="bare", part_of="bare", outage="site:bare") == "20s"
+    assert wait(site="a", part_of="a", outage="most-sites") == "45s"
+    assert wait(alertname="MostSitesDown", outage="most-sites") == "45s"
+
+
+def test_the_chat_hears_all_that_is_mailed_in_the_same_groups_and_the_pager_what_is_critical(
+    tmp_path: Path,
+) -> None:
+    everything = {
+        **MAIL,
+        "SLACK_WEBHOOK_URL": "https://hooks.slack.example/services/T/B/x",
+        "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",
+    }
+    output = rendered_from(tmp_path, SERVER, everything)
+    for site in ("a", "e", "elsewhere"):
+        for severity in ("critical", "warning"):
+            alert = {"alertname": "SiteDown", "site": site, "part_of": site, "outage": f"site:{site}"}
+            webhook, *people, mail = taken(output, {**alert, "severity": severity})
+            assert webhook["receiver"] == "remediator"
+            told = ["chat", "pager"] if severity == "critical" else ["chat"]
+            assert [route.pop("receiver") for route in people] == told
+            mail.pop("receiver")
+            assert people == [mail] * len(people)
+    assert len(taken(output, {"alertname": "SiteOutageUntold", "site": "a", "severity": "info"})) == 1
+    assert [route["receiver"] for route in taken(output, {"alertname": "Watchdog"})] == ["nobody"]
 
 
 def test_receivers_show_no_address_in_their_names(company: Output) -> None:
