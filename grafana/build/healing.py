@@ -1,68 +1,192 @@
-"""Panels about incidents and what the remediator did."""
+"""The dashboard "Sitemedic: healing": incidents, what was tried, what was held back and why."""
 
-from grafana.build.looks import BAD, GOOD, NEUTRAL, WARNING, steps
-from grafana.build.panels import About, Panel, Series, lines, number
+from grafana.build import limits, questions
+from grafana.build.board import HEALING, Board, to_incident, to_site
+from grafana.build.looks import BAD, GOOD, NEUTRAL, WARNING, YES_OR_NO, steps
+from grafana.build.panels import About, Panel, Series, bars, lines, number
+from grafana.build.tables import Column, Label, rows
+
+HELD_BACK = 'decision=~"wait|refuse|observe|escalate"'
 
 
-def incidents_and_attempts() -> list[Panel]:
-    """Show the open incidents, those with a human, what was tried, and what was decided instead."""
+def board() -> Board:
+    """Return the dashboard."""
+    return Board(
+        uid=HEALING,
+        title="Sitemedic: healing",
+        description="Incidents, attempts, what the guards held back, and whether the remediator is ready.",
+        first_glance=[*_now(), _open(), *_readiness(), *_over_time()],
+        rows=[("What was held back", _held_back()), ("How fast", _times())],
+        since="now-24h",
+    )
+
+
+def _now() -> list[Panel]:
     return [
         number(
-            About("Open incidents", "Outages that fresh probes have not yet proved over.", "short"),
+            About("Open incidents", "Outages that fresh probes have not yet proved over.", "short", 3, 4),
             Series("sum(sitemedic_incidents_open) or vector(0)"),
             steps(GOOD, (1, WARNING)),
         ),
         number(
-            About("With a human", "Open incidents that the remediator has handed over.", "short"),
+            About("With a human", "Open incidents that the remediator has handed over.", "short", 3, 4),
             Series('sum(sitemedic_incidents_open{state="needs_human"}) or vector(0)'),
             steps(GOOD, (1, BAD)),
         ),
-        number(
-            About("Healed", "Incidents ended by an attempt, in the time shown above.", "short"),
-            Series('sum(increase(sitemedic_incidents_total{outcome="healed"}[$__range])) or vector(0)'),
-        ).decimals(0),
-        number(
-            About(
-                "Attempts failed", "Attempts that failed or were abandoned, in the time shown above.", "short"
-            ),
-            Series('sum(increase(sitemedic_attempts_total{outcome!="succeeded"}[$__range])) or vector(0)'),
-            steps(GOOD, (1, WARNING)),
-        ).decimals(0),
-        number(
-            About(
-                "Time to recover, median",
-                "From the incident to its proved end, in the time shown above.",
-                "s",
-            ),
-            Series(
-                "histogram_quantile(0.5, sum by (le) "
-                "(increase(sitemedic_incident_recover_seconds_bucket[$__range])))"
-            ),
+        _within(
+            "Healed", "Incidents ended by an attempt", 'sitemedic_incidents_total{outcome="healed"}', GOOD
         ),
+        _within(
+            "Ended without us",
+            "Incidents that ended by themselves or by a human's hand",
+            'sitemedic_incidents_total{outcome=~"by_itself|by_a_human"}',
+            NEUTRAL,
+        ),
+        _within(
+            "Attempts failed",
+            "Attempts that failed or were abandoned",
+            'sitemedic_attempts_total{outcome!="succeeded"}',
+            WARNING,
+        ),
+        _median("detect", "From the first failed probe to the incident"),
+        _median("recover", "From the incident to its proved end"),
         number(
-            About("Pauses in force", "While one is, nothing in its scope is acted on.", "short"),
-            Series("sum(sitemedic_pauses) or vector(0)"),
+            About("Untold outages", "Closed incidents that nobody could be mailed about yet.", "short", 3, 4),
+            Series("sum(sitemedic_outages_untold) or vector(0)"),
             steps(GOOD, (1, WARNING)),
         ),
-        *_over_time(),
+    ]
+
+
+def _within(title: str, description: str, counter: str, colour: str) -> Panel:
+    about = About(title, f"{description}, within the time shown.", "short", 3, 4)
+    series = Series(f"sum(increase({counter}[$__range])) or vector(0)")
+    return number(about, series, steps(GOOD, (0.5, colour)), decimals=0)
+
+
+def _median(what: str, description: str) -> Panel:
+    about = About(f"Time to {what}, median", f"{description}, within the time shown.", "s", width=3, height=4)
+    buckets = f"sitemedic_incident_{what}_seconds_bucket"
+    return number(about, Series(f"histogram_quantile(0.5, sum by (le) (increase({buckets}[$__range])))"))
+
+
+def _open() -> Panel:
+    info = f"sitemedic_incident_info{{{questions.OPEN}}}"
+    since = questions.by_site("sitemedic_failing_since_timestamp_seconds", 'site!=""')
+    labels = [
+        Label("incident", "Incident", to_incident("__value.raw")),
+        Label("site", "Site", to_site("__value.raw")),
+        Label("state", "State"),
+        Label("action", "Last action"),
+        Label("outcome", "Its outcome"),
+    ]
+    columns = [
+        Column("Open", f"topk(200, max by (incident, site, state, action, outcome) ({info}))", hidden=True),
+        Column(
+            "Failing for",
+            f"(time() - ({since} > 0)) and on (site) {info}",
+            "dtdurations",
+            decimals=0,
+        ),
+    ]
+    about = About(
+        "Open incidents",
+        "What is open, what was tried last and what came of it; a click on the number opens the console.",
+        "none",
+        width=16,
+        height=8,
+    )
+    return rows(about, labels, columns, worst_first="Failing for")
+
+
+def _readiness() -> list[Panel]:
+    ready = {
+        "Answers": 'max(up{job="sitemedic-remediator"}) or vector(0)',
+        "Reconciles": (
+            "max(time() - sitemedic_reconcile_last_run_timestamp_seconds) "
+            f"<= bool {limits.reconcile_seconds():.0f} or vector(0)"
+        ),
+        "sites.yml taken": "min(sitemedic_remediator_config_last_reload_successful) or vector(0)",
+        "Not paused": "sum(sitemedic_pauses) == bool 0",
+    }
+    meanings = {
+        "Answers": "Prometheus reaches the remediator.",
+        "Reconciles": f"Its last round was within {limits.reconcile_seconds():.0f} s (RemediatorStale).",
+        "sites.yml taken": "The last reading of sites.yml succeeded; if not, the one before stays in force.",
+        "Not paused": "No pause is in force; while one is, nothing in its scope is acted on.",
+    }
+    return [
+        number(
+            About(title, meanings[title], "short", width=2, height=8),
+            Series(expr),
+            steps(BAD, (1, GOOD)),
+            mappings=YES_OR_NO,
+        )
+        for title, expr in ready.items()
     ]
 
 
 def _over_time() -> list[Panel]:
-    incidents = About("Incidents by state", "Open incidents over time, by what is being done.", "short")
-    attempts = About("Attempts", "Attempts that ended, by action and outcome, per interval shown.", "short")
-    decisions = About(
-        "Decisions",
-        "Decisions that were news, per interval shown: what was decided (act, wait, refuse, observe, "
-        "escalate, close) and why.",
-        "short",
-    )
     ended = "sum by (action, outcome) (increase(sitemedic_attempts_total[$__rate_interval])) > 0"
-    decided = "sum by (decision, reason) (increase(sitemedic_decisions_total[$__rate_interval])) > 0"
-    neutral = steps(NEUTRAL)
-    states = "sum by (state) (sitemedic_incidents_open)"
     return [
-        lines(incidents, [Series(states, "{{state}}")], neutral, span=8),
-        lines(attempts, [Series(ended, "{{action}} {{outcome}}")], neutral, span=8),
-        lines(decisions, [Series(decided, "{{decision}}: {{reason}}")], neutral, span=8),
+        lines(
+            About("Incidents by state", "Open incidents, by what is being done.", "short", 8, 9),
+            [Series("sum by (state) (sitemedic_incidents_open)", "{{state}}")],
+            stacked=True,
+        ),
+        lines(
+            About("Incidents that ended", "By outcome, per interval shown.", "short", 8, 9),
+            [
+                Series(
+                    "sum by (outcome) (increase(sitemedic_incidents_total[$__rate_interval])) > 0",
+                    "{{outcome}}",
+                )
+            ],
+        ),
+        lines(
+            About("Attempts", "That ended, by action and outcome, per interval shown.", "short", 8, 9),
+            [Series(ended, "{{action}} {{outcome}}")],
+        ),
+    ]
+
+
+def _held_back() -> list[Panel]:
+    summed = f"sum by (decision, reason) (increase(sitemedic_decisions_total{{{HELD_BACK}}}[$__range])) > 0.5"
+    decided = "sum by (decision, reason) (increase(sitemedic_decisions_total[$__rate_interval])) > 0"
+    return [
+        bars(
+            About(
+                "Held back, by guard",
+                "What kept it from acting within the time shown: each new decision to wait, refuse, "
+                "observe or to hand over, by its reason. docs/how-it-works.md explains the guards.",
+                "short",
+                12,
+                10,
+            ),
+            Series(f"sort_desc({summed})", "{{decision}}: {{reason}}"),
+        ),
+        lines(
+            About("Decisions", "Decisions that were news, per interval shown.", "short", 12, 10),
+            [Series(decided, "{{decision}}: {{reason}}")],
+        ),
+    ]
+
+
+def _times() -> list[Panel]:
+    return [
+        lines(
+            About(f"Time to {what}", f"{description}, of the incidents of an hour.", "s", 12, 8),
+            [
+                Series(
+                    f"histogram_quantile({share}, sum by (le) "
+                    f"(increase(sitemedic_incident_{what}_seconds_bucket[1h])))",
+                    f"{100 * share:.0f}th percentile",
+                )
+                for share in (0.5, 0.95)
+            ],
+        )
+        for what, description in (
+            ("detect", "From the first failed probe to the incident"),
+            ("recover", "From the incident to its proved end"),
+        )
     ]

@@ -1,5 +1,7 @@
 """Colours, thresholds and value mappings that every panel shares."""
 
+from collections.abc import Mapping, Sequence
+
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import (
     DashboardSpecialValueMapOptions,
@@ -12,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 
-GOOD, WARNING, BAD, NEUTRAL = "green", "yellow", "red", "text"
+GOOD, NOTICE, WARNING, BAD, NEUTRAL = "green", "yellow", "orange", "red", "text"
 
 
 def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
@@ -21,7 +23,14 @@ def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def words(meanings: dict[str, tuple[str, str]], nothing: str = "no data") -> list[ValueMapping]:
+def falling(limits: Sequence[float]) -> ThresholdsConfig:
+    """Colour what gets worse as it falls: good above every limit, bad below the lowest."""
+    limits = sorted(limits)
+    colours = [*[BAD, WARNING, NOTICE][: len(limits)], GOOD]
+    return steps(colours[0], *zip(limits, colours[1:], strict=True))
+
+
+def words(meanings: Mapping[str, tuple[str, str]], nothing: str = "no data") -> list[ValueMapping]:
     """Show numbers as words: `{"1": ("up", "green")}`; a missing value reads as `nothing`."""
     options = {
         value: ValueMappingResult(text=text, color=color, index=index)
@@ -34,5 +43,9 @@ def words(meanings: dict[str, tuple[str, str]], nothing: str = "no data") -> lis
     return [ValueMap(options=options), SpecialValueMap(options=missing)]
 
 
+STATES = words({"0": ("up", GOOD), "1": ("slow", NOTICE), "2": ("failing", WARNING), "3": ("down", BAD)})
+"""A site's state: slow as SiteSlow says it, failing and not yet alerted, down as SiteDown says it."""
+
 UP_OR_DOWN = words({"1": ("up", GOOD), "0": ("down", BAD)})
 YES_OR_NO = words({"1": ("yes", GOOD), "0": ("no", BAD)})
+FIRING = words({"1": ("firing", BAD)}, nothing="over")

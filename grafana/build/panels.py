@@ -6,32 +6,30 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.builders import bargauge, prometheus, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
+    StackingConfig,
     VizLegendOptions,
     VizTooltipOptions,
 )
-from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
+    BigValueTextMode,
     DataSourceRef,
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
+    StackingMode,
     TooltipDisplayMode,
     VisibilityMode,
     VizOrientation,
 )
-from grafana_foundation_sdk.models.dashboard import (
-    DataTransformerConfig,
-    DynamicConfigValue,
-    ValueMapping,
-)
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DynamicConfigValue, ValueMapping
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from grafana.build.looks import GOOD, NEUTRAL, UP_OR_DOWN, steps
+from grafana.build.looks import GOOD, NEUTRAL, STATES, steps
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-WIDTH = 24
 Panel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 
 
@@ -45,16 +43,29 @@ class Series:
 
 @dataclass(frozen=True)
 class About:
-    """What every panel must say about itself."""
+    """What every panel must say about itself, and its place: columns of 24, rows of 38 px."""
 
     title: str
     description: str
     unit: str
+    width: int
+    height: int
 
 
-def _queries(
-    series: Sequence[Series], *, instant: bool, as_table: bool = False
-) -> list[prometheus.Dataquery]:
+@dataclass(frozen=True)
+class Link:
+    """Where a click leads: a Grafana URL template."""
+
+    title: str
+    url: str
+
+    def build(self) -> DashboardLink:
+        """Return it as a data link."""
+        return DashboardLink(self.title).type(DashboardLinkType.LINK).url(self.url)
+
+
+def queries(series: Sequence[Series], *, instant: bool, as_table: bool = False) -> list[prometheus.Dataquery]:
+    """Return the targets for `series`, lettered from A."""
     made = []
     for index, one in enumerate(series):
         query = prometheus.Dataquery().datasource(DATASOURCE).ref_id(chr(ord("A") + index)).expr(one.expr)
@@ -66,24 +77,38 @@ def _queries(
 
 
 def number(
-    about: About, series: Series, colours: ThresholdsConfig | None = None, *, span: int = 4
+    about: About,
+    series: Series,
+    colours: ThresholdsConfig | None = None,
+    *,
+    mappings: Sequence[ValueMapping] = (),
+    decimals: int | None = None,
+    nothing: str = "–",
+    named: bool = False,
+    link: Link | None = None,
 ) -> stat.Panel:
-    """Show one number of this moment, coloured by `colours`."""
+    """Show one number of this moment, coloured by `colours`; with `named` its legend instead."""
     panel = (
         stat.Panel()
         .title(about.title)
         .description(about.description)
         .unit(about.unit)
         .datasource(DATASOURCE)
-        .span(span)
-        .height(4)
+        .span(about.width)
+        .height(about.height)
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.NONE)
+        .text_mode(BigValueTextMode.NAME if named else BigValueTextMode.VALUE)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(colours or steps(NEUTRAL))
-        .no_value("–")
+        .mappings(list(mappings))
+        .no_value(nothing)
     )
-    for query in _queries([series], instant=True):
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    if link is not None:
+        panel = panel.data_links([link.build()])
+    for query in queries([series], instant=True):
         panel = panel.with_target(query)
     return panel
 
@@ -91,46 +116,46 @@ def number(
 def lines(
     about: About,
     series: Sequence[Series],
-    colours: ThresholdsConfig | None = None,
     *,
-    span: int = 12,
-    dashed: str | None = None,
+    stacked: bool = False,
+    limit: str | None = None,
+    colours: ThresholdsConfig | None = None,
 ) -> timeseries.Panel:
-    """Draw `series` over time; lines whose name matches the expression `dashed` are limits, not data."""
+    """Draw `series` over time; lines whose name matches the expression `limit` are limits, not data."""
     panel = (
         timeseries.Panel()
         .title(about.title)
         .description(about.description)
         .unit(about.unit)
         .datasource(DATASOURCE)
-        .span(span)
-        .height(9)
+        .span(about.width)
+        .height(about.height)
         .min(0)
-        .fill_opacity(5)
-        .show_points(VisibilityMode.NEVER)
+        .fill_opacity(40 if stacked else 5)
+        .show_points(VisibilityMode.AUTO)
+        .stacking(StackingConfig().mode(StackingMode.NORMAL if stacked else StackingMode.NONE))
         .thresholds(colours or steps(GOOD))
-        .legend(
-            VizLegendOptions()
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
+        .legend(_legend(shown=True))
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     )
-    if dashed:
+    if limit:
         panel = panel.override_by_regexp(
-            dashed,
+            limit,
             [
                 DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
                 DynamicConfigValue("custom.fillOpacity", 0),
+                DynamicConfigValue("custom.stacking", {"mode": "none", "group": "limit"}),
+                DynamicConfigValue("color", {"mode": "fixed", "fixedColor": "red"}),
             ],
         )
-    for query in _queries(series, instant=False):
+    for query in queries(series, instant=False):
         panel = panel.with_target(query)
     return panel
 
 
-def states(about: About, series: Series, mappings: list[ValueMapping] = UP_OR_DOWN) -> statetimeline.Panel:
+def states(
+    about: About, series: Series, mappings: Sequence[ValueMapping] = tuple(STATES), link: Link | None = None
+) -> statetimeline.Panel:
     """Draw one row per line of `series`, its states side by side over time."""
     panel = (
         statetimeline.Panel()
@@ -138,101 +163,48 @@ def states(about: About, series: Series, mappings: list[ValueMapping] = UP_OR_DO
         .description(about.description)
         .unit(about.unit)
         .datasource(DATASOURCE)
-        .span(WIDTH)
-        .height(9)
-        .mappings(mappings)
+        .span(about.width)
+        .height(about.height)
+        .mappings(list(mappings))
         .show_value(VisibilityMode.NEVER)
         .merge_values(True)
         .row_height(0.8)
-        .per_page(25)
-        .legend(
-            VizLegendOptions()
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-            .show_legend(False)
-        )
+        .per_page(10)
+        .legend(_legend(shown=False))
     )
-    for query in _queries([series], instant=False):
+    if link is not None:
+        panel = panel.data_links([link.build()])
+    for query in queries([series], instant=False):
         panel = panel.with_target(query)
     return panel
 
 
-def bars(about: About, series: Series, colours: ThresholdsConfig, *, span: int = 8) -> bargauge.Panel:
-    """Show one bar per line of `series`, of this moment, from 0 to 1."""
+def bars(about: About, series: Series, colours: ThresholdsConfig | None = None) -> bargauge.Panel:
+    """Show one bar per line of `series`, of this moment."""
     panel = (
         bargauge.Panel()
         .title(about.title)
         .description(about.description)
         .unit(about.unit)
         .datasource(DATASOURCE)
-        .span(span)
-        .height(9)
+        .span(about.width)
+        .height(about.height)
         .min(0)
-        .max(1)
-        .decimals(3)
+        .decimals(0)
         .orientation(VizOrientation.HORIZONTAL)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
-        .thresholds(colours)
+        .thresholds(colours or steps(NEUTRAL))
+        .no_value("none")
     )
-    for query in _queries([series], instant=True):
+    for query in queries([series], instant=True):
         panel = panel.with_target(query)
     return panel
 
 
-@dataclass(frozen=True)
-class Column:
-    """One value column of a table: its heading, its query, and how its cells look."""
-
-    heading: str
-    expr: str
-    unit: str = "short"
-    mappings: tuple[ValueMapping, ...] = ()
-    colours: ThresholdsConfig | None = None
-
-
-def rows(about: About, columns: Sequence[Column], labels: Sequence[str], *, span: int = WIDTH) -> table.Panel:
-    """Show a table: one row per set of `labels`, which are the leading columns, then `columns`.
-
-    The queries must agree on the labels they share, since Grafana's `merge` joins by them.
-    """
-    letters = [chr(ord("A") + index) for index in range(len(columns))]
-    order = [*labels, *(f"Value #{letter}" for letter in letters)]
-    if len(columns) == 1:
-        order[-1] = "Value"
-    headings = dict(zip(order[len(labels) :], (column.heading for column in columns), strict=True))
-    panel = (
-        table.Panel()
-        .title(about.title)
-        .description(about.description)
-        .unit(about.unit)
-        .datasource(DATASOURCE)
-        .span(span)
-        .height(10)
-        .with_transformation(DataTransformerConfig(id_val="merge", options={}))
-        .with_transformation(
-            DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "excludeByName": {"Time": True},
-                    "indexByName": {name: index for index, name in enumerate(order)},
-                    "renameByName": headings,
-                },
-            )
-        )
+def _legend(*, shown: bool) -> VizLegendOptions:
+    return (
+        VizLegendOptions()
+        .display_mode(LegendDisplayMode.LIST)
+        .placement(LegendPlacement.BOTTOM)
+        .show_legend(shown)
     )
-    for column in columns:
-        panel = panel.override_by_name(column.heading, _cell(column))
-    for query in _queries([Series(column.expr) for column in columns], instant=True, as_table=True):
-        panel = panel.with_target(query)
-    return panel
-
-
-def _cell(column: Column) -> list[DynamicConfigValue]:
-    wanted = [DynamicConfigValue("unit", column.unit)]
-    if column.mappings:
-        wanted.append(DynamicConfigValue("mappings", list(column.mappings)))
-    if column.colours is not None:
-        wanted.append(DynamicConfigValue("thresholds", column.colours.build()))
-    if column.mappings or column.colours is not None:
-        wanted.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
-    return wanted

@@ -1,0 +1,58 @@
+"""What is asked of Prometheus about sites, in one place; each takes the matcher that picks the sites.
+
+All answer by `site`, so that tables can join them and operators can meet.
+"""
+
+OPEN = 'state!~"recovered|removed"'
+"""Of sitemedic_incident_info: the incidents that are not over."""
+
+
+def by_site(metric: str, sites: str) -> str:
+    """Ask for a metric as one series per site, wherever else its labels come from."""
+    return f"max by (site) ({metric}{{{sites}}})"
+
+
+def state(sites: str) -> str:
+    """Ask for each site's state: 3 down (SiteDown fires), 2 failing, 1 slow (SiteSlow fires), 0 up."""
+    return (
+        f"3 * ({by_site('site:sitemedic_down:held', sites)} == 1) "
+        f"or on (site) 2 + 0 * ({by_site('probe_success', sites)} == 0) "
+        f"or on (site) 1 + 0 * {by_site('site:sitemedic_slow_since_timestamp_seconds:held', sites)} "
+        f"or on (site) 0 * {by_site('probe_success', sites)}"
+    )
+
+
+def uptime(sites: str, window: str) -> str:
+    """Ask for the share of probes that succeeded within `window`; of a young site, within 5 minutes."""
+    total = f"sum by (site) (sum_over_time(site:sitemedic_probes:increase10m{{{sites}}}[{window}]))"
+    good = f"sum by (site) (sum_over_time(site:sitemedic_probe_successes:increase10m{{{sites}}}[{window}]))"
+    young = by_site("site:sitemedic_probes:success_ratio_rate5m", sites)
+    return f"clamp_max({good} / ({total} > 0), 1) or on (site) {young}"
+
+
+def budget_left(sites: str) -> str:
+    """Ask for the share of 30 days' error budget that is left: 1 nothing spent, below 0 overspent."""
+    promised = by_site("sitemedic_site_objective_ratio", sites)
+    return f"1 - (1 - ({uptime(sites, '30d')})) / on (site) (1 - {promised})"
+
+
+def certificate_days(sites: str) -> str:
+    """Ask for the days until the first of a site's certificates ends."""
+    return f"(min by (site) (probe_ssl_earliest_cert_expiry{{{sites}}}) - time()) / 86400"
+
+
+def percentile(share: float, sites: str) -> str:
+    """Ask for a percentile of how long probes took, each probe counted."""
+    return (
+        f"histogram_quantile({share}, sum by (le) "
+        f"(rate(sitemedic_probe_latency_seconds_bucket{{{sites}}}[$__rate_interval])))"
+    )
+
+
+def badness(sites: str, chosen: str) -> str:
+    """Ask how badly each site chosen stands: the state first, then a certificate, then what failed lately."""
+    failed = f"1 - {by_site('site:sitemedic_probes:success_ratio_rate5m', sites)}"
+    ending = f"0.5 + 0 * {by_site('site:probe_ssl_earliest_cert_expiry:held', sites)}"
+    parts = {"state": f"10 * ({state(sites)})", "ending": ending, "failed": failed}
+    counted = " or ".join(f'label_replace({expr}, "part", "{part}", "", "")' for part, expr in parts.items())
+    return f"sum by (site) ({counted}) and on (site) {chosen}"
