@@ -19,8 +19,10 @@ _AT_ONCE = 16
 
 def faults(document: Document, environ: Mapping[str, str]) -> list[str]:
     """Return a line for each server that could not be healed now: why, and what to do."""
-    wanted = concerned(document)
-    told = [str(fault) for fault in file_faults(document)]
+    wrong = file_faults(document)
+    told = [str(fault) for fault in wrong]
+    lacking = {fault.path.removeprefix("servers.").rpartition(".ssh.")[0] for fault in wrong}
+    wanted = [server for server in concerned(document) if server.name not in lacking]  # told once, not twice
     try:
         linode = _linode(environ)
     except ConfigError as error:
