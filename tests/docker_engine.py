@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -38,6 +39,11 @@ class DockerEngine:
     process: "subprocess.Popen[bytes]"
 
     @property
+    def pid(self) -> int:
+        """Return dockerd's pid, the first of its namespace. Raises OSError or IndexError once it is gone."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+
+    @property
     def host(self) -> str:
         return f"unix://{self.folder / 'docker.sock'}"
 
@@ -46,11 +52,16 @@ class DockerEngine:
         """Return what a command needs to reach this engine and no other."""
         return {"DOCKER_HOST": self.host}
 
-    def docker(self, *arguments: str, stdin: bytes | None = None) -> str:
+    def docker(self, *arguments: str, stdin: bytes | None = None, seconds: float = 60) -> str:
         """Run `docker ARGUMENTS…` and return its output."""
         environment = {**os.environ, **self.environment}
         done = subprocess.run(
-            ["docker", *arguments], check=False, env=environment, input=stdin, capture_output=True, timeout=60
+            ["docker", *arguments],
+            check=False,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=seconds,
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
@@ -90,33 +101,72 @@ class DockerEngine:
 @contextmanager
 def running_engine() -> Iterator[DockerEngine]:
     """Start an engine with everything of its own, and leave nothing of it behind."""
-    folder = Path(tempfile.mkdtemp(prefix="sitemedic-docker-"))  # short, for the sake of the socket's path
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                DOCKERD,
-                *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
-                *("-H", f"unix://{folder / 'docker.sock'}", "--pidfile", str(folder / "pid")),
-                *("--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    engine = DockerEngine(folder, process)
-    try:
-        until(lambda: engine.docker("info", "--format", "{{.ID}}"), 30, "dockerd")
+    with engine_folder() as folder, started_engine(folder, own_network=False) as engine:
         engine.import_image()
         yield engine
         engine.clear()
+
+
+@contextmanager
+def engine_folder() -> Iterator[Path]:
+    """Make a folder for what engines keep; its path is short, for the sake of the socket's."""
+    folder = Path(tempfile.mkdtemp(prefix="sitemedic-docker-"))
+    try:
+        yield folder
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-            process.wait()
-            subprocess.run(["umount", str(folder / "exec/netns/default")], check=False, capture_output=True)
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def started_engine(folder: Path, own_network: bool) -> Iterator[DockerEngine]:
+    """Start an engine in `folder`; with the same folder, a later one has the images of an earlier one.
+
+    It lives in namespaces of its own: when it ends, or whoever started it, all its processes and mounts
+    are gone. With `own_network`, so are its bridges and iptables rules, and its containers reach each
+    other and nothing else; without, containers have no network but the host's.
+    """
+    run = Path(tempfile.mkdtemp(prefix="run-", dir=folder))  # what an earlier engine left here would mislead
+    with (run / "log").open("wb") as log:
+        process = subprocess.Popen(_command(folder, run, own_network), stdout=log, stderr=log)
+    engine = DockerEngine(run, process)
+    try:
+        until(lambda: engine.docker("info", "--format", "{{.ID}}"), 30, f"dockerd (its log: {run / 'log'})")
+        yield engine
+    finally:
+        _stop(engine)
+        for cgroup in (*Path("/sys/fs/cgroup").glob(f"*/{folder.name}"), Path("/sys/fs/cgroup", folder.name)):
+            for path, _, _ in os.walk(cgroup, topdown=False):
+                Path(path).rmdir()
+
+
+def _command(folder: Path, run: Path, own_network: bool) -> list[str]:
+    dockerd = [
+        DOCKERD,
+        *("--data-root", str(folder / "data"), "--exec-root", str(run / "exec")),
+        *("-H", f"unix://{run / 'docker.sock'}", "--pidfile", str(run / "pid")),
+        *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{folder.name}"),
+    ]
+    confined = [
+        *("setpriv", "--pdeathsig", "KILL"),
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+    ]
+    if own_network:
+        loopback = 'busybox ifconfig lo 127.0.0.1 up && exec "$@"'
+        return [*confined, "--net", "sh", "-c", loopback, "sh", *dockerd]
+    return [*confined, *dockerd, "--iptables=false", "--ip6tables=false", "--bridge=none"]
+
+
+def _stop(engine: DockerEngine) -> None:
+    """End the engine, in order if it can; with the first process of a namespace, all of its others end."""
+    try:
+        os.kill(engine.pid, signal.SIGTERM)
+        engine.process.wait(30)
+    except subprocess.TimeoutExpired:
+        os.kill(engine.pid, signal.SIGKILL)
+        engine.process.wait()
+    except (OSError, IndexError):  # it has ended by itself
+        engine.process.kill()
+        engine.process.wait()
 
 
 def _busybox_tree() -> bytes:
