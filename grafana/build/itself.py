@@ -236,7 +236,7 @@ def _prometheus() -> list[Panel]:
 def _cost() -> list[Panel]:
     return [
         lines(
-            About("CPU", "Cores used.", "short", 12, 8),
+            About("CPU", "Cores used, by service.", "short", 12, 8),
             [
                 Series(
                     f"sum by (job) (rate(process_cpu_seconds_total{{{OURS}}}[$__rate_interval]))", "{{job}}"
@@ -244,7 +244,7 @@ def _cost() -> list[Panel]:
             ],
         ),
         lines(
-            About("Memory", "Resident.", "bytes", 12, 8),
+            About("Memory", "Resident, by service.", "bytes", 12, 8),
             [Series(f"sum by (job) (process_resident_memory_bytes{{{OURS}}})", "{{job}}")],
         ),
     ]

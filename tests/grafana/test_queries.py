@@ -1,0 +1,63 @@
+"""Every query of the dashboards has an answer from a real Prometheus that has watched a real run."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.grafana.boards import BOARDS, Query, filled, queries, variable_expr, variables
+from tests.grafana.real_run import Run, real_run
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.needs("prometheus", "prometheus-alertmanager", "sshd"),
+    pytest.mark.timeout(240),
+]
+
+ASKED = list(queries())
+# A dashboard of one site has something to show for one of these: each has its own trouble.
+SITES = ("shop", "broken", "secure", "slow")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with real_run(tmp_path_factory.mktemp("run")) as run:
+        yield run
+
+
+def worst_sites(run: Run) -> list[str]:
+    """Return the values of the variable `worst` as Grafana finds them."""
+    worst = variables(BOARDS["sitemedic-overview"])["worst"]
+    pattern = worst["regex"].strip("/")
+    chosen = {"rows": "25", "group": ".*", "server": ".*", "site": ".*"}
+    found = sorted(
+        run.asked(filled(variable_expr(worst["query"]), chosen)), key=lambda one: -float(one["value"][1])
+    )
+    texts = [f'{{site="{one["metric"]["site"]}"}} {one["value"][1]} 0' for one in found]
+    return [re.search(pattern, text)[1] for text in texts]  # type: ignore[index]
+
+
+def values(run: Run, board: str, site: str) -> dict[str, Any]:
+    """Return what the variables of a dashboard stand for."""
+    given: dict[str, Any] = {"__rate_interval": "5s", "__range": "2m"}
+    if board == "sitemedic-overview":
+        return given | {"rows": "25", "group": ".*", "server": ".*", "site": ".*", "worst": worst_sites(run)}
+    return given | {"site": site}
+
+
+def answered(run: Run, query: Query, site: str) -> list[Any]:
+    assert run.prometheus is not None
+    expr = filled(query.expr, values(run, query.board, site))
+    now = time.time()
+    window = {"start": f"{now - 90}", "end": f"{now}", "step": "1"}
+    path, more = ("/api/v1/query_range", window) if query.over_time else ("/api/v1/query", {})
+    found: list[Any] = run.prometheus.get(path, query=expr, **more).json()["data"]["result"]
+    return found
+
+
+@pytest.mark.parametrize("query", ASKED, ids=str)
+def test_every_query_of_a_dashboard_has_an_answer(run: Run, query: Query) -> None:
+    sites = SITES if query.board == "sitemedic-site" else ("",)
+    until(lambda: any(answered(run, query, site) for site in sites), 20, f"data for {query.expr}")
