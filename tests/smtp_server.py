@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Mail:
     sender: str
     recipients: tuple[str, ...]
     message: EmailMessage
+    encrypted: bool = False
 
     @property
     def subject(self) -> str:
@@ -69,13 +71,19 @@ class _Handler:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
-        self._mailbox.mails.append(Mail(envelope.mail_from, tuple(envelope.rcpt_tos), message))
+        encrypted = session.ssl is not None
+        self._mailbox.mails.append(Mail(envelope.mail_from, tuple(envelope.rcpt_tos), message, encrypted))
         return "250 OK"
 
 
 @contextmanager
-def smtp_server(login: tuple[str, str] | None = None, port: int | None = None) -> Iterator[Mailbox]:
-    """Run an SMTP server; with `login` it takes mail only after AUTH with that name and password."""
+def smtp_server(
+    login: tuple[str, str] | None = None, port: int | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Mailbox]:
+    """Run an SMTP server.
+
+    With `login` it takes mail only after AUTH with that name and password, with `tls` only after STARTTLS.
+    """
     mailbox = Mailbox("127.0.0.1", port or free_port())
 
     def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
@@ -90,7 +98,9 @@ def smtp_server(login: tuple[str, str] | None = None, port: int | None = None) -
         hostname=mailbox.host,
         port=mailbox.port,
         authenticator=authenticate if login else None,
-        auth_require_tls=False,
+        tls_context=tls,
+        require_starttls=tls is not None,
+        auth_require_tls=tls is not None,
         # Its LOGIN asks for "User Name", which Alertmanager does not know for a question.
         auth_exclude_mechanism=["LOGIN"],
     )
