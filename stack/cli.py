@@ -25,24 +25,41 @@ COMMANDS = {
     "test": ("stack.tests_cli:test_command", "Run Sitemedic's own tests."),
 }
 
+# receiver → what a person calls it; each has the command `test`
+NOTIFICATIONS = {
+    "mail": "mail",
+    "slack": "Slack",
+    "telegram": "Telegram",
+    "ntfy": "ntfy",
+    "pagerduty": "PagerDuty",
+    "webhook": "the webhook",
+    "heartbeat": "the heartbeat",
+}
+
 
 class _Commands(click.Group):
     """A group that knows its commands' names and imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *NOTIFICATIONS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name in NOTIFICATIONS:
+            group = importlib.import_module("stack.notification_cli").group
+            command = group(cmd_name, NOTIFICATIONS[cmd_name])
+        elif cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            command = getattr(importlib.import_module(module), attribute)
+        else:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        with formatter.section("Send one test notification and tell how it went"):
+            formatter.write_text(", ".join(f"{name} test" for name in NOTIFICATIONS))
 
 
 @click.group(

@@ -1,41 +1,69 @@
-"""Say it plainly when mail cannot be sent: at the start, and while the stack runs."""
+"""Say it plainly when nobody can be told: at the start, and while the stack runs."""
 
 import re
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from email.utils import parseaddr
 from pathlib import Path
 
+from stack.causes import LOGIN, REACH, RECIPIENT, SENDER, Failure, cause, failures
 from stack.loopback import get
+from stack.receivers import ReceiverSettings
 from stack.settings import Smtp
 
-_FAILED = re.compile(
+_FAILED = re.compile(r"^alertmanager_notification_requests_failed_total\{[^}]*\} (\S+)", re.MULTILINE)
+_FAILED_MAILS = re.compile(
     r'^alertmanager_notification_requests_failed_total\{[^}]*integration="email"[^}]*\} (\S+)', re.MULTILINE
 )
+_LOOKED_AT = 200_000  # bytes of the log's end
 _PATIENCE = 5.0  # seconds for each word with the mail server
 
 
-def fault(smtp: Smtp) -> str | None:
-    """Log in to the mail server as Alertmanager will; return what is wrong and its mend, or None."""
+class _RefusedError(Exception):
+    """The server does not take a sender or a recipient."""
+
+
+def fault(smtp: Smtp, recipients: Sequence[str] = ()) -> str | None:
+    """Log in to the mail server as Alertmanager will, and ask whether it takes mail for `recipients`.
+
+    Return what is wrong, with the server's code and the mend, or None. No mail is sent.
+    """
     server = smtp.server
     try:
         with _connected(smtp) as connection:
             if smtp.username is not None and smtp.password is not None:
                 connection.login(smtp.username, smtp.password.reveal())
+            if recipients:
+                _offer(connection, smtp.sender, recipients)
             connection.noop()
+    except _RefusedError as error:
+        return f"{server.address} {error}"
     except smtplib.SMTPAuthenticationError as error:
-        return f"{server.address} refuses the login ({error.smtp_code}): {_LOGIN}"
+        return f"{server.address} refuses the login ({error.smtp_code}): {LOGIN}"
     except smtplib.SMTPNotSupportedError as error:
         return f"{server.address}: {error}: look at SMTP_TLS, SMTP_USERNAME and SMTP_PORT in .env"
     except ssl.SSLError as error:
         return f"{server.address}: TLS failed ({error.reason}): look at SMTP_TLS and SMTP_PORT in .env"
     except (OSError, smtplib.SMTPException) as error:
-        return f"{server.address} does not answer as a mail server ({error}): {_REACH}"
+        return f"{server.address} does not answer as a mail server ({error}): {REACH}"
     return None
 
 
-_LOGIN = "set SMTP_USERNAME and SMTP_PASSWORD in .env to what your mail provider gave you"
-_REACH = "look at SMTP_HOST, SMTP_PORT and SMTP_TLS in .env"
+def _offer(connection: smtplib.SMTP, sender: str, recipients: Sequence[str]) -> None:
+    connection.ehlo_or_helo_if_needed()
+    code, words = connection.mail(parseaddr(sender)[1])
+    if code >= 400:
+        raise _RefusedError(f"refuses the sender {sender} ({code} {_said(words)}): {SENDER}")
+    for recipient in recipients:
+        code, words = connection.rcpt(recipient)
+        if code >= 400:
+            raise _RefusedError(f"refuses the recipient {recipient} ({code} {_said(words)}): {RECIPIENT}")
+    connection.rset()
+
+
+def _said(words: bytes) -> str:
+    return " ".join(words.decode(errors="replace").split())[:200]
 
 
 def _connected(smtp: Smtp) -> smtplib.SMTP:
@@ -53,15 +81,19 @@ def _connected(smtp: Smtp) -> smtplib.SMTP:
     return connection
 
 
-class MailWatch:
-    """Notices by Alertmanager's own count and log that mails are not delivered; tells each cause once."""
+class DeliveryWatch:
+    """Notices by Alertmanager's own count and log that something is not delivered; tells each cause once."""
 
-    def __init__(self, alertmanager: str, log: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, alertmanager: str, log: Path, say: Callable[[str], None], receivers: ReceiverSettings
+    ) -> None:
         self._metrics = f"{alertmanager}/metrics"
         self._log = log
         self._say = say
-        self._failed = 0.0
-        self._told: str | None = None
+        self._receivers = receivers
+        self._failed = self._failed_mails = 0.0
+        self._told: dict[str, str] = {}
+        self._begin = 0  # of what counts in the log
 
     def look(self) -> None:
         """Look once. An Alertmanager that does not answer is somebody else's business."""
@@ -69,40 +101,38 @@ class MailWatch:
             text = get(self._metrics)
         except OSError:
             return
-        failed = sum(float(found) for found in _FAILED.findall(text))
+        failed, mails = _sum(_FAILED, text), _sum(_FAILED_MAILS, text)
         if failed > self._failed:
-            told = f"Mail is not delivered: {self._cause()}"
-            if told != self._told:
-                self._say(told)
-            self._told = told
-        self._failed = failed
+            found = {failure.receiver: failure for failure in self._failures()}
+            if mails > self._failed_mails and "mail" not in found:
+                found["mail"] = Failure("mail", "")
+            for failure in found.values():
+                self._tell(failure)
+        self._failed, self._failed_mails = failed, mails
 
-    def forget(self) -> None:
+    def forget(self, receivers: ReceiverSettings) -> None:
         """Tell the next failure even if it is the same as the last: something was changed."""
-        self._told = None
+        self._receivers = receivers
+        self._told = {}
+        self._begin = self._log.stat().st_size if self._log.exists() else 0
 
-    def _cause(self) -> str:
+    def _tell(self, failure: Failure) -> None:
+        told = f"{failure.receiver} is not delivered: {cause(failure.receiver, failure.words)}"
+        if self._told.get(failure.receiver) != told:
+            self._say(f"{told[0].upper()}{told[1:]} (Alertmanager's own words: {self._log})")
+        self._told[failure.receiver] = told
+
+    def _failures(self) -> list[Failure]:
         try:
-            lines = self._log.read_text(errors="replace").splitlines()[-200:]
+            with self._log.open("rb") as file:
+                size = file.seek(0, 2)
+                begin = self._begin if self._begin <= size else 0
+                file.seek(max(begin, size - _LOOKED_AT))
+                lines = file.read().decode(errors="replace").splitlines()
         except OSError:
-            lines = []
-        last = next((line for line in reversed(lines) if "email" in line and "err=" in line), "")
-        return cause(last) + f" (Alertmanager's own words: {self._log})"
+            return []
+        return list(failures(lines, self._receivers))
 
 
-def cause(line: str) -> str:
-    """Return what a line of Alertmanager's log about a failed mail means, with the mend."""
-    if "unexpected server challenge" in line:
-        return (
-            "Alertmanager does not understand how the mail server asks for the login (AUTH LOGIN): "
-            "have the server offer AUTH PLAIN, or use another server or port (SMTP_HOST, SMTP_PORT in .env)"
-        )
-    if re.search(r"\b(535|534|530)\b|authentication|auth\b", line, re.IGNORECASE):
-        return f"the mail server refuses the login: {_LOGIN}"
-    if re.search(r"connect|dial|lookup|timeout|refused|no such host", line, re.IGNORECASE):
-        return f"the mail server cannot be reached: {_REACH}"
-    if re.search(r"certificate|tls|x509", line, re.IGNORECASE):
-        return "TLS with the mail server failed: look at SMTP_TLS, SMTP_PORT and its certificate"
-    if re.search(r"\b5\d\d\b", line):
-        return "the mail server refuses the mail: look at SMTP_FROM in .env and at email: in sites.yml"
-    return "look at the SMTP_ settings in .env"
+def _sum(pattern: re.Pattern[str], text: str) -> float:
+    return sum(float(found) for found in pattern.findall(text))

@@ -17,7 +17,7 @@ from demo.configuration import LINODE, DemoPlaces, sites_yml
 from stack.home import Home
 from stack.loopback import answers, listens
 from stack.ports import Port
-from stack.receivers import LINES
+from stack.receivers import VARIABLES
 from stack.services import python_environment, without_secrets
 from stack.settings import kept_token
 from stack.supervise import Service
@@ -27,7 +27,7 @@ _STATE = ("prometheus", "alertmanager", "rendered", "mailbox")
 # What a user's .env says of the real world has no place in the demo.
 _REAL = (
     *("SMTP_", "LINODE_", "WEBHOOK_TOKEN", "API_TOKEN", "PUBLIC_URL"),
-    *(name for name, _ in LINES.values()),
+    *VARIABLES,
 )
 
 

@@ -22,9 +22,13 @@ def get_json(url: str, timeout: float = 2.0) -> Any:
     return json.loads(get(url, timeout))
 
 
-def post(url: str, timeout: float = 10.0) -> None:
-    """POST nothing to `url`."""
-    with _direct.open(urllib.request.Request(url, method="POST"), timeout=timeout):
+def post(url: str, body: Any = None, timeout: float = 10.0) -> None:
+    """POST `body` as JSON to `url`, or nothing."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        url, data, headers={"Content-Type": "application/json"} if data else {}, method="POST"
+    )
+    with _direct.open(request, timeout=timeout):
         pass
 
 

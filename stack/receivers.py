@@ -7,6 +7,7 @@ A parser raises ValueError with the mend; its text never holds a piece of the va
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from core.secrets import Secret
@@ -64,6 +65,10 @@ class ReceiverSettings:
         """Return which are set."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
 
+    def only(self, name: str) -> "ReceiverSettings":
+        """Return these with no other than `name`."""
+        return ReceiverSettings(**{name: getattr(self, name)})
+
 
 def slack(text: str) -> WebAddress:
     """Read SLACK_WEBHOOK_URL."""
@@ -117,15 +122,25 @@ def pagerduty(text: str) -> PagerDuty:
     return PagerDuty(Secret(text))
 
 
-LINES: dict[str, tuple[str, Callable[[str], object]]] = {
-    "slack": ("SLACK_WEBHOOK_URL", slack),
-    "telegram": ("TELEGRAM", telegram),
-    "ntfy": ("NTFY_URL", ntfy),
-    "webhook": ("WEBHOOK_URL", webhook),
-    "pagerduty": ("PAGERDUTY_ROUTING_KEY", pagerduty),
-    "heartbeat": ("HEARTBEAT_URL", heartbeat),
+class Line(NamedTuple):
+    """A line of .env: its name, how it looks, and what reads it."""
+
+    variable: str
+    example: str
+    read: Callable[[str], object]
+
+
+LINES = {
+    "slack": Line("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/…", slack),
+    "telegram": Line("TELEGRAM", "123456789:AA…@-1001234567890", telegram),
+    "ntfy": Line("NTFY_URL", "https://ntfy.sh/your-topic", ntfy),
+    "webhook": Line("WEBHOOK_URL", "https://example.com/alerts", webhook),
+    "pagerduty": Line("PAGERDUTY_ROUTING_KEY", "the 32 characters of the integration key", pagerduty),
+    "heartbeat": Line("HEARTBEAT_URL", "https://hc-ping.com/your-uuid", heartbeat),
 }
-"""receiver → its line of .env, and what reads it"""
+"""receiver → its line of .env"""
+
+VARIABLES = tuple(line.variable for line in LINES.values())
 
 
 def _web_address(text: str, example: str) -> WebAddress:

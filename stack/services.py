@@ -10,7 +10,7 @@ from stack.home import Home
 from stack.loopback import answers
 from stack.ports import Port
 from stack.programs import find_program
-from stack.receivers import LINES
+from stack.receivers import VARIABLES
 from stack.settings import Settings
 from stack.supervise import Service
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 RETENTION = "35d"  # so that an uptime over 30 days is true
 _TOKENS = ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN")
-_SECRETS = (*_TOKENS, "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD", *(name for name, _ in LINES.values()))
+_SECRETS = (*_TOKENS, "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD", *VARIABLES)
 # What it takes of .env. The others take nothing of it: a changed password must not start them again.
 _FOR_THE_REMEDIATOR = (
     *(word for name in _TOKENS for word in (name, f"{name}_FILE")),

@@ -163,12 +163,12 @@ class _Reader:
 
     def receivers(self) -> ReceiverSettings:
         found: dict[str, Any] = {}
-        for receiver, (name, read) in LINES.items():
-            if (secret := self.secret(name)) is not None:
+        for receiver, line in LINES.items():
+            if (secret := self.secret(line.variable)) is not None:
                 try:
-                    found[receiver] = read(secret.reveal().strip())
+                    found[receiver] = line.read(secret.reveal().strip())
                 except ValueError as error:  # its text holds no piece of the secret
-                    self._fault(name, str(error))
+                    self._fault(line.variable, str(error))
         return ReceiverSettings(**found)
 
     def link(self, name: str) -> str | None:

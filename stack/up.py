@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 from core.environment import load_environment
 from stack import demo_parts, healing, packages, ports, services
-from stack.deliveries import MailWatch, fault
+from stack.deliveries import DeliveryWatch, fault
 from stack.demo_parts import DemoPorts
 from stack.errors import StackError
 from stack.home import Home, Running, only_one, write_running
@@ -19,7 +19,7 @@ from stack.settings import Settings, load_settings
 from stack.supervise import Say, Service, Supervisor
 
 _CONFIGURATION_EVERY = 2.0  # seconds
-_MAIL_EVERY = 5.0
+_DELIVERIES_EVERY = 5.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _tell(
     """Tell that Prometheus reaches everything and that mail can be sent; write run.json."""
     settings = configuration.settings
     stack.say(_targets(settings.prometheus.url, supervisor, stopping))
-    _tell_mail(stack, configuration)
+    _tell_deliveries(stack, configuration)
     _write_running(stack, supervisor, settings, owner)
     if not stopping.is_set():
         head = "DEMO: ready. Break the site: ./sitemedic demo bad-response" if stack.demo else "Ready"
@@ -164,7 +164,7 @@ def _write_running(stack: Stack, supervisor: Supervisor, settings: Settings, own
     write_running(stack.home, running)
 
 
-def _tell_mail(stack: Stack, configuration: Configuration) -> None:
+def _tell_deliveries(stack: Stack, configuration: Configuration) -> None:
     smtp = configuration.settings.smtp
     if smtp is None:
         stack.say("Mail: none is sent, since SMTP_HOST is not set in .env")
@@ -172,6 +172,9 @@ def _tell_mail(stack: Stack, configuration: Configuration) -> None:
         stack.say(f"Mail: NONE CAN BE SENT: {message}")
     else:
         stack.say(f"Mail: {smtp.server.address} takes it")
+    if names := configuration.settings.receivers.names():
+        tries = ", ".join(f"./sitemedic {name} test" for name in names)
+        stack.say(f"Told beside the mails: {', '.join(names)} (to try them: {tries})")
 
 
 def _tell_healing(stack: Stack, configuration: Configuration) -> None:
@@ -216,10 +219,11 @@ def _target_states(prometheus: str) -> dict[str, str]:
 
 def _tend(stack: Stack, supervisor: Supervisor, reloader: Reloader, owner: int, stopping: Event) -> None:
     """Keep everything running and follow the configuration until told to stop."""
-    alertmanager = reloader.configuration.settings.alertmanager.url
-    mail = MailWatch(alertmanager, stack.home.log("alertmanager"), stack.say)
-    look_for_mail = _every(_MAIL_EVERY, mail.look)
-    look_for_changes = _every(_CONFIGURATION_EVERY, lambda: _follow(stack, reloader, mail))
+    settings = reloader.configuration.settings
+    log = stack.home.log("alertmanager")
+    deliveries = DeliveryWatch(settings.alertmanager.url, log, stack.say, settings.receivers)
+    look_for_deliveries = _every(_DELIVERIES_EVERY, deliveries.look)
+    look_for_changes = _every(_CONFIGURATION_EVERY, lambda: _follow(stack, reloader, deliveries))
     pids = supervisor.pids()
     while not stopping.wait(0.2):
         supervisor.tend()
@@ -227,16 +231,17 @@ def _tend(stack: Stack, supervisor: Supervisor, reloader: Reloader, owner: int, 
             pids = supervisor.pids()
             _write_running(stack, supervisor, reloader.configuration.settings, owner)
         look_for_changes()
-        look_for_mail()
+        look_for_deliveries()
 
 
-def _follow(stack: Stack, reloader: Reloader, mail: MailWatch) -> None:
-    before = reloader.configuration.settings.smtp
+def _follow(stack: Stack, reloader: Reloader, deliveries: DeliveryWatch) -> None:
+    before = reloader.configuration.settings
     if reloader.look():
-        mail.forget()
+        now = reloader.configuration.settings
+        deliveries.forget(now.receivers)
         _tell_healing(stack, reloader.configuration)
-        if reloader.configuration.settings.smtp != before:
-            _tell_mail(stack, reloader.configuration)
+        if now.smtp != before.smtp or now.receivers != before.receivers:
+            _tell_deliveries(stack, reloader.configuration)
 
 
 def _every(seconds: float, work: Callable[[], None]) -> Callable[[], None]:

@@ -5,15 +5,18 @@ What is written stands on its own: rules and templates are copied beside it, so 
 all that the two need to see.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.sites import Document
+from stack.alerting import MailTo
 from stack.programs import version
+from stack.receivers import ReceiverSettings
 from stack.render.alertmanager import alertmanager_config, alertmanager_notes
 from stack.render.files import copy_all, write_yaml
 from stack.render.links import links_template
 from stack.render.prometheus import prometheus_config
+from stack.render.receivers import Receivers
 from stack.render.secrets import READS_ADDRESSES, SecretFiles, write_secrets
 from stack.settings import COMPOSE_RENDERED, Settings
 
@@ -41,15 +44,11 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     seen_at = COMPOSE_RENDERED if settings.target == "compose" else out
-    secrets = SecretFiles(seen_at / "secrets", addresses=_reads_addresses(settings))
+    secrets = SecretFiles(seen_at / "secrets", _reads_addresses(settings))
     files = [
         *write_secrets(settings, out / "secrets"),
         *copy_all({path.name: path.read_text("utf-8") for path in RULES.glob("*.yml")}, out / "rules"),
-        *copy_all(
-            {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.tmpl")}
-            | {"links.tmpl": links_template(settings)},
-            out / "templates",
-        ),
+        *_write_templates(settings, out / "templates"),
         write_yaml(out / "alertmanager.yml", alertmanager_config(document, settings, secrets), 0o600),
         write_yaml(out / "prometheus.yml", prometheus_config(document, settings)),
     ]
@@ -59,6 +58,31 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
         files=tuple(files),
         notes=tuple(alertmanager_notes(document, settings)),
     )
+
+
+def render_one(settings: Settings, receiver: str, mail_to: tuple[str, ...], out: Path) -> Path:
+    """Write an alertmanager.yml below `out` in which every alert goes to one receiver, at once.
+
+    `receiver` is `mail`, for `mail_to`, or one of those in .env, which must be set.
+    """
+    only = replace(
+        settings,
+        smtp=settings.smtp if receiver == "mail" else None,
+        receivers=ReceiverSettings() if receiver == "mail" else settings.receivers.only(receiver),
+    )
+    receivers = Receivers(only, SecretFiles(out / "secrets", _reads_addresses(settings)))
+    receivers.of(MailTo(mail_to, ()))
+    (config,) = receivers.configs()
+    write_secrets(only, out / "secrets")
+    _write_templates(settings, out / "templates")
+    route = {"receiver": config["name"], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
+    whole = {**receivers.defaults(), "templates": ["templates/*.tmpl"], "route": route, "receivers": [config]}
+    return write_yaml(out / "alertmanager.yml", whole, 0o600)
+
+
+def _write_templates(settings: Settings, folder: Path) -> list[Path]:
+    texts = {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.tmpl")}
+    return copy_all(texts | {"links.tmpl": links_template(settings)}, folder)
 
 
 def _reads_addresses(settings: Settings) -> bool:

@@ -15,7 +15,7 @@ from stack.alerting import (
 from stack.render.receivers import NOBODY_RECEIVER, Receivers
 from stack.render.routes import PeopleRoutes, Route, Told, matcher, times
 from stack.render.secrets import SecretFiles
-from stack.settings import Endpoint, Settings, Smtp
+from stack.settings import Endpoint, Settings
 
 REMEDIATOR_RECEIVER = "remediator"
 
@@ -39,7 +39,7 @@ def alertmanager_config(document: Document, settings: Settings, secrets: SecretF
     receivers = Receivers(settings, secrets)
     route = _route(document, receivers)
     return {
-        **({"global": _smtp(settings.smtp, secrets)} if settings.smtp else {}),
+        **receivers.defaults(),
         "templates": ["templates/*.tmpl"],
         "route": route,
         "inhibit_rules": _inhibit_rules(),
@@ -133,16 +133,6 @@ def _inhibit_rules() -> list[dict[str, Any]]:
         }
         for source, silent in _SILENT_WHILE.items()
     ]
-
-
-def _smtp(smtp: Smtp, secrets: SecretFiles) -> dict[str, Any]:
-    login = {"smtp_auth_username": smtp.username, "smtp_auth_password_file": secrets.smtp_password}
-    return {
-        "smtp_smarthost": smtp.server.address,
-        "smtp_from": smtp.sender,
-        "smtp_require_tls": smtp.tls == "starttls",
-        **(login if smtp.username else {}),
-    }
 
 
 def _webhook(remediator: Endpoint, secrets: SecretFiles) -> dict[str, Any]:

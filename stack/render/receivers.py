@@ -47,9 +47,23 @@ class Receivers:
         """Return the receiver of the alert that always fires; None where none is set."""
         return HEARTBEAT_RECEIVER if self._settings.receivers.heartbeat else None
 
+    def defaults(self) -> dict[str, Any]:
+        """Return as configuration what holds for all mails; nothing where none is sent."""
+        if (smtp := self._settings.smtp) is None:
+            return {}
+        login = {"smtp_auth_username": smtp.username, "smtp_auth_password_file": self._secrets.smtp_password}
+        return {
+            "global": {
+                "smtp_smarthost": smtp.server.address,
+                "smtp_from": smtp.sender,
+                "smtp_require_tls": smtp.tls == "starttls",
+                **(login if smtp.username else {}),
+            }
+        }
+
     def configs(self) -> list[dict[str, Any]]:
         """Return as configuration every mail receiver that was handed out, and all others that are set."""
-        mails = [{"name": name, "email_configs": [email_config(to)]} for name, to in self._known.items()]
+        mails = [{"name": name, "email_configs": [_email(to)]} for name, to in self._known.items()]
         others = {
             CHAT_RECEIVER: chat_configs(self._settings, self._secrets),
             PAGER_RECEIVER: pager_config(self._settings, self._secrets),
@@ -58,8 +72,7 @@ class Receivers:
         return mails + [{"name": name, **configs} for name, configs in others.items() if configs]
 
 
-def email_config(mail_to: MailTo) -> dict[str, Any]:
-    """Return the mails to these people as configuration."""
+def _email(mail_to: MailTo) -> dict[str, Any]:
     down, recovered = ", ".join(mail_to.down), ", ".join(mail_to.recovered)
     to = down
     if recovered and recovered != down:
