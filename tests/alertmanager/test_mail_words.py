@@ -76,6 +76,10 @@ def several(names: str, **more: Any) -> list[Alert]:
         ([alert("SiteCertificateExpiring", "a", summary="a: until")], "[CERTIFICATE] a: until"),
         ([alert("SiteErrorBudgetBurn", "a", summary="a: burns")], "[BUDGET] a: burns"),
         ([alert("SiteNeedsHuman", "a", summary="a needs a human")], "[NEEDS YOU] a needs a human"),
+        (
+            [alert("SiteNeedsHuman", name, labels={"outage": "most-sites"}) for name in "ab"],
+            "[NEEDS YOU] a, b",
+        ),
         ([alert("SiteOutageUntold", "a", summary="a was down")], "[MISSED] a was down"),
         (
             [alert("SiteOutageUntold", name) for name in "abcd"],
@@ -231,6 +235,8 @@ def test_who_is_needed_is_told_what_happened(mails: Mailing, group: str) -> None
     assert timeline.replace("<nginx>", "&lt;nginx&gt;") in mail.body("html").replace("\r\n", "\n")
     assert all(facts["description"] in body for body in (text, mail.body("html")))
     assert ("Incident", "https://status.acme.example/medic/incidents/7") in links(mail)
+    ended = mails.send(group, over(alert("SiteNeedsHuman", "www", labels={"incident": "7"}, **facts)))
+    assert not any(facts["description"] in body for body in (ended.body(), ended.body("html")))
 
 
 def test_a_digest_tells_of_each_outage_from_when_to_when_and_what_was_done(
@@ -242,18 +248,18 @@ def test_a_digest_tells_of_each_outage_from_when_to_when_and_what_was_done(
             site,
             severity="info",
             labels={"incident": str(number)},
-            summary=f"{site} was down for 5m",
+            summary=f"{site}: down from then until then, and nobody could be mailed",
             since=f"2026-01-02 03:0{number}:00 UTC",
             until=f"2026-01-02 03:1{number}:00 UTC",
             reason="timeout",
-            healing=f"Sitemedic restarted container-{number}",
+            description=f"{site} was down and is up again. What Sitemedic did: restarted it.",
         )
         for number, site in enumerate(("shop", "www", "www/api"))
     ]
     mail = mails.send(group, *missed)
     for body in (mail.body(), mail.body("html")):
         for one in missed:
-            for name in ("summary", "since", "until", "reason", "healing"):
+            for name in ("since", "until", "reason", "description"):
                 assert one["annotations"][name] in body
     assert [word for word, _ in links(mail)].count("Incident") == 3
     assert "Silence" not in dict(links(mail))
