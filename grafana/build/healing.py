@@ -73,14 +73,12 @@ def _median(what: str, description: str) -> Panel:
 def _open() -> Panel:
     info = f"sitemedic_incident_info{{{questions.OPEN}}}"
     since = questions.by_site("sitemedic_failing_since_timestamp_seconds", 'site!=""')
-    labels = [
+    cells: list[Label | Column] = [
         Label("incident", "Incident", to_incident("__value.raw")),
         Label("site", "Site", to_site("__value.raw")),
         Label("state", "State"),
         Label("action", "Last action"),
         Label("outcome", "Its outcome"),
-    ]
-    columns = [
         Column("Open", f"topk(200, max by (incident, site, state, action, outcome) ({info}))", hidden=True),
         Column(
             "Failing for",
@@ -96,7 +94,7 @@ def _open() -> Panel:
         width=16,
         height=8,
     )
-    return rows(about, labels, columns, worst_first="Failing for")
+    return rows(about, cells, worst_first="Failing for")
 
 
 def _readiness() -> list[Panel]:

@@ -138,8 +138,11 @@ def _delivery() -> list[Panel]:
     return [
         rows(
             About("Sitemedic's own alerts", "What fires now and is not about one site.", "none", 8, 9),
-            [Label("alertname", "Alert"), Label("severity", "Severity")],
-            [Column("Now", firing, mappings=FIRING)],
+            [
+                Label("alertname", "Alert"),
+                Label("severity", "Severity"),
+                Column("Now", firing, mappings=FIRING),
+            ],
         ),
         lines(
             About(

@@ -140,17 +140,22 @@ def _sites() -> Panel:
         width=24,
         height=11,
     )
-    promised = limits.default_objective()
-    shares = steps(BAD, (promised, GOOD))
+    shares = steps(BAD, (limits.default_objective(), GOOD))
     incident = f"sitemedic_incident_info{{{questions.OPEN}, {WORST}}}"
     healing = f'label_replace({incident}, "healing", "$1", "state", "(.*)")'
-    columns = [
+    cells: list[Label | Column] = [
         Column("Badness", questions.badness(WORST, f"site:sitemedic_down:held{{{WORST}}}"), hidden=True),
+        Label("site", "Site", to_site("__value.raw")),
         Column("State", questions.state(WORST), mappings=STATES),
+        Label("reason", "Reason"),
         Column("Failing", f"max by (site, reason) (sitemedic_probe_failure{{{WORST}}})", hidden=True),
-        Column("Uptime 24 h", questions.uptime(WORST, "24h"), "percentunit", colours=shares, decimals=2),
-        Column("Uptime 7 d", questions.uptime(WORST, "7d"), "percentunit", colours=shares, decimals=2),
-        Column("Uptime 30 d", questions.uptime(WORST, "30d"), "percentunit", colours=shares, decimals=3),
+        Label("incident", "Incident", to_incident("__value.raw")),
+        Label("healing", "Healing"),
+        Column("Incident open", f"max by (site, incident, healing) ({healing})", hidden=True),
+        *(
+            Column(f"Uptime {title}", questions.uptime(WORST, window), "percentunit", (), shares, decimals)
+            for title, window, decimals in (("24 h", "24h", 2), ("7 d", "7d", 2), ("30 d", "30d", 3))
+        ),
         Column(
             "Budget left",
             questions.budget_left(WORST),
@@ -166,18 +171,11 @@ def _sites() -> Panel:
             colours=falling(limits.certificate_days()),
             decimals=0,
         ),
-        Column("Incident open", f"max by (site, incident, healing) ({healing})", hidden=True),
-        Column("Where", f"max by (site, group, server) (sitemedic_site_info{{{WORST}}})", hidden=True),
-    ]
-    labels = [
-        Label("site", "Site", to_site("__value.raw")),
-        Label("reason", "Reason"),
-        Label("incident", "Incident", to_incident("__value.raw")),
-        Label("healing", "Healing"),
         Label("group", "Group"),
         Label("server", "Server"),
+        Column("Where", f"max by (site, group, server) (sitemedic_site_info{{{WORST}}})", hidden=True),
     ]
-    return rows(about, labels, columns, worst_first="Badness")
+    return rows(about, cells, worst_first="Badness")
 
 
 def _alerts() -> Panel:
@@ -195,16 +193,14 @@ def _alerts() -> Panel:
         width=12,
         height=7,
     )
-    labels = [
+    cells: list[Label | Column] = [
         Label("alertname", "Alert"),
         Label("site", "Site", to_site("__value.raw")),
         Label("severity", "Severity"),
-    ]
-    columns = [
         Column("Began", f"1000 * {began}", "dateTimeFromNow"),
         Column("Now", f'max by ({by}) (ALERTS{{alertstate="firing", {window}}})', mappings=FIRING),
     ]
-    return rows(about, labels, columns, worst_first="Began")
+    return rows(about, cells, worst_first="Began")
 
 
 def _timeline() -> Panel:

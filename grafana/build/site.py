@@ -184,8 +184,9 @@ def _tables() -> list[Panel]:
     return [
         rows(
             About("Alerts", "The alerts of this site that fired within the time shown.", "none", 12, 7),
-            [Label("alertname", "Alert"), Label("severity", "Severity")],
             [
+                Label("alertname", "Alert"),
+                Label("severity", "Severity"),
                 Column("Began", f"1000 * ({began})", "dateTimeFromNow"),
                 Column("Now", f"max by ({by}) (ALERTS{{{fired}}})", mappings=FIRING),
             ],
@@ -204,13 +205,11 @@ def _tables() -> list[Panel]:
                 Label("state", "State"),
                 Label("action", "Action"),
                 Label("outcome", "Outcome"),
-            ],
-            [
                 Column(
                     "Was",
                     f"max by (incident, state, action, outcome) ({last})",
                     hidden=True,
-                )
+                ),
             ],
         ),
     ]

@@ -1,6 +1,6 @@
 """Tables: one row per site, alert or incident, put together out of several queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import table
@@ -36,19 +36,12 @@ class Label:
     link: Link | None = None
 
 
-def rows(
-    about: About, labels: Sequence[Label], columns: Sequence[Column], *, worst_first: str | None = None
-) -> table.Panel:
+def rows(about: About, cells: Sequence[Label | Column], *, worst_first: str | None = None) -> table.Panel:
     """Show a table: one row per set of the labels that all queries share; see Grafana's `merge`.
 
     The rows are sorted by the column with the heading `worst_first`, highest first.
     """
-    values = _value_fields(columns)
-    hidden = {"Time": True} | {name: True for name, column in values.items() if column.hidden}
-    shown = {name: column for name, column in values.items() if not column.hidden}
-    headings = {label.name: label.heading for label in labels} | {
-        name: column.heading for name, column in shown.items()
-    }
+    fields = _fields(cells)
     panel = (
         table.Panel()
         .title(about.title)
@@ -62,37 +55,51 @@ def rows(
         .with_transformation(DataTransformerConfig(id_val="merge", options={}))
     )
     if worst_first is not None:
-        (field,) = (name for name, column in values.items() if column.heading == worst_first)
+        (field,) = (name for name, cell in fields.items() if cell.heading == worst_first)
         panel = panel.with_transformation(
             DataTransformerConfig(
                 id_val="sortBy", options={"fields": {}, "sort": [{"field": field, "desc": True}]}
             )
         )
-    panel = panel.with_transformation(
-        DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": hidden,
-                "indexByName": {name: index for index, name in enumerate(headings)},
-                "renameByName": headings,
-            },
-        )
-    )
-    for label in labels:
-        if label.link is not None:
-            panel = panel.override_by_name(label.heading, [DynamicConfigValue("links", [_link(label.link)])])
-    for column in shown.values():
-        panel = panel.override_by_name(column.heading, _cell(column))
+    panel = panel.with_transformation(_organized(fields))
+    for cell in fields.values():
+        properties = _properties(cell)
+        if properties:
+            panel = panel.override_by_name(cell.heading, properties)
+    columns = [cell for cell in cells if isinstance(cell, Column)]
     for query in queries([Series(column.expr) for column in columns], instant=True, as_table=True):
         panel = panel.with_target(query)
     return panel
 
 
-def _value_fields(columns: Sequence[Column]) -> dict[str, Column]:
-    """Return the columns by the name that Grafana gives to their values."""
+def _fields(cells: Sequence[Label | Column]) -> dict[str, Label | Column]:
+    """Return the cells by the name that Grafana gives to each: a label's own, and `Value #A` and so on."""
+    columns = [cell for cell in cells if isinstance(cell, Column)]
     if len(columns) == 1:
-        return {"Value": columns[0]}
-    return {f"Value #{chr(ord('A') + index)}": column for index, column in enumerate(columns)}
+        letters = {id(columns[0]): "Value"}
+    else:
+        letters = {id(column): f"Value #{chr(ord('A') + index)}" for index, column in enumerate(columns)}
+    return {cell.name if isinstance(cell, Label) else letters[id(cell)]: cell for cell in cells}
+
+
+def _organized(fields: Mapping[str, Label | Column]) -> DataTransformerConfig:
+    """Return Grafana's `organize`: the fields in this order, under their headings."""
+    hidden = [name for name, cell in fields.items() if isinstance(cell, Column) and cell.hidden]
+    shown = {name: cell.heading for name, cell in fields.items() if name not in hidden}
+    return DataTransformerConfig(
+        id_val="organize",
+        options={
+            "excludeByName": dict.fromkeys(["Time", *hidden], True),
+            "indexByName": {name: index for index, name in enumerate(shown)},
+            "renameByName": shown,
+        },
+    )
+
+
+def _properties(cell: Label | Column) -> list[DynamicConfigValue]:
+    if isinstance(cell, Label):
+        return [DynamicConfigValue("links", [_link(cell.link)])] if cell.link else []
+    return [] if cell.hidden else _cell(cell)
 
 
 def _link(link: Link) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FILES}
-_SPECIAL = re.compile(r"[\\^$*+?.()|\[\]{}]")
+_SPECIAL = re.compile(r"[$^*{}\[\]'+?.()|]")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def with_label(selector: str, label: str) -> str:
 
 def escaped(value: str) -> str:
     """Escape a value for a regular expression in PromQL as Grafana's Prometheus data source does."""
-    return _SPECIAL.sub(lambda found: "\\\\" + found[0], value)
+    return _SPECIAL.sub(lambda found: "\\\\" + found[0], value.replace("\\", "\\\\\\\\"))
 
 
 def filled(expr: str, values: Mapping[str, str | Sequence[str]]) -> str:
