@@ -1,10 +1,12 @@
 """Everything from a site to a mail for a test: each part is real, and can be stopped, killed and started."""
 
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from tests.smtp_server import Mailbox, smtp_server
 from tests.waiting import until
 from tests.webhook_server import Webhook, webhook_server
 
-QUICK = {"group_wait": "1s", "group_interval": "2s", "repeat_interval": "1h"}
-# Sites that break together are seen within a probe and two evaluations, as with the default settings.
-ALERTING = {"scrape_interval": "1s", "critical": QUICK, "warning": QUICK, "shared_wait": "4s"}
+_QUICK = {"group_wait": "2s", "group_interval": "2s", "repeat_interval": "1h"}
+# As with the default settings: longer than an evaluation, and longer than two.
+ALERTING = {"scrape_interval": "1s", "critical": _QUICK, "warning": _QUICK, "shared_wait": "5s"}
+_ABOUT_OUTAGES = ("[DOWN]", "[IS IT US?]", "[RECOVERED]")
 _NAMES = ("EXPORTER_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
 
 
@@ -33,6 +36,8 @@ class Chain:
     folder: Path
     mailbox: Mailbox
     webhook: Webhook
+    chat: Webhook
+    """Told the same as people are by mail, in a form that a test can read."""
     sites: dict[str, Any]
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in _NAMES})
     _running: dict[str, tuple[ExitStack, Service]] = field(default_factory=dict)
@@ -42,6 +47,7 @@ class Chain:
         environ = MAIL | {
             "SMTP_PORT": str(self.mailbox.port),
             "REMEDIATOR_PORT": str(self.webhook.port),
+            "WEBHOOK_URL": f"http://127.0.0.1:{self.chat.port}/",
             **{name: str(port) for name, port in self.ports.items()},
         }
         text = yaml.safe_dump(self.sites, sort_keys=False, allow_unicode=True)
@@ -93,6 +99,30 @@ class Chain:
         """Return the subjects of all mails so far."""
         return [mail.subject for mail in self.mailbox.mails]
 
+    @property
+    def outages(self) -> list[str]:
+        """Return the subjects of the mails about outages, without how long one lasted."""
+        return [
+            re.sub(r"( within a minute| after \w+)$", "", subject)
+            for subject in self.subjects
+            if subject.startswith(_ABOUT_OUTAGES)
+        ]
+
+    def wait_for_outages(self, count: int, seconds: float = 25) -> list[str]:
+        """Return the subjects of the mails about outages once there are `count` of them."""
+        until(lambda: len(self.outages) >= count, seconds, f"{count} mails about outages ({self.subjects})")
+        return self.outages
+
+    def told(self, site: str, alertname: str = "SiteDown") -> tuple[str, ...]:
+        """Return what people were told of a site, in order, each change once: `firing`, `resolved`."""
+        said = [
+            alert["status"]
+            for posted in list(self.chat.requests)
+            for alert in posted.payload["alerts"]
+            if alert["labels"]["alertname"] == alertname and alert["labels"].get("site", "") == site
+        ]
+        return tuple(status for status, _ in groupby(said))
+
     def posted(self, status: str) -> list[str]:
         """Return the site of each alert of this status that the webhook was sent."""
         return [alert["labels"]["site"] for alert in self.webhook.alerts(status)]
@@ -135,10 +165,9 @@ class Chain:
     def _rule_group(self) -> str:
         return f"{self.folder}/rendered/rules/sites.yml;sites"
 
-    def down_and_mailed(self, subject: str, mails: int = 1) -> None:
-        """Wait for the mail that says that something is down, and for the webhook."""
-        found = self.mailbox.wait_for(mails, 25)
-        assert found[-1].subject == subject, self.subjects
+    def down_and_mailed(self, subject: str) -> None:
+        """Wait for the first mail, which says that something is down, and for the webhook."""
+        assert self.wait_for_outages(1)[-1] == subject, self.subjects
         until(lambda: self.webhook.alerts("firing"), 10, "the webhook")
         until(self._noted, 10, "Alertmanager to have noted what it has sent")
 
@@ -177,8 +206,8 @@ def alerting_chain(folder: Path, sites: list[dict[str, Any]], **top: Any) -> Ite
     """Run everything on these sites until the block ends; probes, scrapes and rules once a second."""
     defaults = {"email": "ops@acme.example", "interval": "1s", "timeout": "500ms", "alert": {"after": "2s"}}
     document = {"defaults": defaults, "alerting": ALERTING, "sites": sites, **top}
-    with smtp_server() as mailbox, webhook_server() as webhook:
-        chain = Chain(folder, mailbox, webhook, document)
+    with smtp_server() as mailbox, webhook_server() as webhook, webhook_server() as chat:
+        chain = Chain(folder, mailbox, webhook, chat, document)
         chain.render()
         try:
             chain.start()
