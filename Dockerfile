@@ -26,6 +26,7 @@ COPY remediator remediator
 COPY stack stack
 COPY prometheus prometheus
 COPY alertmanager alertmanager
+COPY docs/runbooks docs/runbooks
 RUN python -m compileall -q /app
 
 USER 1000:1000
