@@ -50,9 +50,17 @@ def percentile(share: float, sites: str) -> str:
 
 
 def badness(sites: str, chosen: str) -> str:
-    """Ask how badly each site chosen stands: the state first, then a certificate, then what failed lately."""
-    failed = f"1 - {by_site('site:sitemedic_probes:success_ratio_rate5m', sites)}"
-    ending = f"0.5 + 0 * {by_site('site:probe_ssl_earliest_cert_expiry:held', sites)}"
-    parts = {"state": f"10 * ({state(sites)})", "ending": ending, "failed": failed}
-    counted = " or ".join(f'label_replace({expr}, "part", "{part}", "", "")' for part, expr in parts.items())
-    return f"sum by (site) ({counted}) and on (site) {chosen}"
+    """Ask how badly each site stands that is among those `chosen` (a selector); 0 is well.
+
+    Only what is wrong is added up, so that ten thousand sites that are well cost little.
+    """
+    wrong = {
+        "down": f"30 * ({by_site('site:sitemedic_down:held', sites)} == 1)",
+        "failing": f"20 + 0 * ({by_site('probe_success', sites)} == 0)",
+        "slow": f"10 + 0 * {by_site('site:sitemedic_slow_since_timestamp_seconds:held', sites)}",
+        "failed": f"1 - ({by_site('site:sitemedic_probes:success_ratio_rate5m', sites)} < 1)",
+        "ending": f"0.5 + 0 * {by_site('site:probe_ssl_earliest_cert_expiry:held', sites)}",
+    }
+    parts = [f'label_replace({expr}, "part", "{part}", "", "")' for part, expr in wrong.items()]
+    well = f"0 * max by (site) ({chosen})"
+    return f"sum by (site) ({' or '.join([*parts, well])}) and on (site) {chosen}"
