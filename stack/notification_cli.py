@@ -39,7 +39,6 @@ def group(receiver: str, title: str) -> click.Group:
     yes = click.option("--yes", is_flag=True, help="Install missing Debian packages without asking.")
 
     def command(folder: Path, yes: bool, to: str | None = None) -> None:
-        handle_stops(lambda number, _: sys.exit(128 + number))  # so that nothing is left behind
         sys.exit(0 if _test(receiver, folder.resolve(), to, yes) else 1)
 
     for option in (yes, folder, *([to] if receiver == "mail" else [])):
@@ -67,6 +66,7 @@ def _test(receiver: str, folder: Path, to: str | None, yes: bool) -> bool:
     _need(settings, receiver)
     mail_to = _mail_to(folder, to) if receiver == "mail" else ()
     packages.ensure(("alertmanager",), yes=yes, say=click.echo)
+    handle_stops(lambda number, _: sys.exit(128 + number))  # so that nothing is left behind
     return send_test(settings, receiver, mail_to, click.echo)
 
 

@@ -92,7 +92,7 @@ BOTH = ReceiverSettings(ntfy=POST, webhook=POST, heartbeat=POST)
     ("line", "given", "found"),
     [
         (
-            'ts=1 level=warn receiver=mail-1 integration=email[0] msg="Notify attempt failed" err="dial \\"x\\""',
+            'level=warn receiver=mail-1 integration=email[0] msg="Notify failed" err="dial \\"x\\""',
             BOTH,
             [Failure("mail", 'dial "x"')],
         ),
