@@ -203,10 +203,10 @@ def test_a_test_that_is_broken_off_leaves_nothing_behind(tmp_path: Path, number:
             "WEBHOOK_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/x",
         }
         command = (sys.executable, "-m", "stack", "webhook", "test", "--dir", str(tmp_path))
-        with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as running:
-            with silent.accept()[0]:
-                (alertmanager,) = descendants(running.pid)
-                running.send_signal(number)
-                assert running.wait(30) == 128 + number
+        running = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+        with running, silent.accept()[0]:
+            (alertmanager,) = descendants(running.pid)
+            running.send_signal(number)
+            assert running.wait(30) == 128 + number
     until(lambda: not Path(f"/proc/{alertmanager}").exists(), 20, "Alertmanager to be gone")
     assert list((tmp_path / "left").iterdir()) == []
