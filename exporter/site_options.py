@@ -19,7 +19,8 @@ LEAST_INTERVAL = 0.1
 """Seconds between two probes of a site, at the least."""
 
 RESERVED_LABELS = frozenset(
-    {"site", "instance", "job", "group", "server", "part_of", "severity", "parent", "reason", "phase", "le"}
+    {"site", "instance", "job", "group", "server", "part_of", "severity", "parent", "healing", "reason"}
+    | {"phase", "le"}
 )
 """Labels that Sitemedic or Prometheus sets itself."""
 

@@ -127,9 +127,11 @@ def _first_known_hosts(folder: Path) -> Path:
     return own if not beside.exists() and own.exists() else beside.absolute()
 
 
-def _info(site: Site, _: Document) -> dict[str, str]:
+def _info(site: Site, document: Document) -> dict[str, str]:
     recover = site.part(RemediatorSite).recover
-    return {"server": recover.server if recover is not None else ""}
+    if recover is None:
+        return {"server": "", "healing": ""}
+    return {"server": recover.server, "healing": mode(document, site)}
 
 
 PART = Part(

@@ -103,7 +103,7 @@ def test_one_outage_is_one_mail_and_one_recovery_whatever_happens_to_the_exporte
         assert active_since(prometheus) == began
         assert chain.subjects == ["[DOWN] www: answered with an unexpected status"]
         exporter.succeeds()
-        assert chain.mailbox.wait_for(2)[1].subject == "[RECOVERED] www"
+        assert chain.mailbox.wait_for(2)[1].subject.startswith("[RECOVERED] www")
         assert prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
     until(lambda: chain.webhook.alerts("resolved"), 10, "the webhook's resolve")
     assert {alert["labels"]["group"] for alert in chain.webhook.alerts("firing")} == {"acme"}
@@ -128,7 +128,7 @@ def test_a_prometheus_that_is_started_anew_neither_resolves_nor_mails_again(chai
         assert len(chain.subjects) == 1
         assert chain.webhook.alerts("resolved") == []
         exporter.succeeds()
-        assert chain.mailbox.wait_for(2)[1].subject == "[RECOVERED] www"
+        assert chain.mailbox.wait_for(2)[1].subject.startswith("[RECOVERED] www")
 
 
 @pytest.mark.full

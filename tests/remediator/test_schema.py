@@ -115,7 +115,9 @@ def test_targets_say_what_heals_a_site(tmp_path: Path) -> None:
     assert (www.compose, www.container, www.stop_timeout) == (("shop", "web"), None, 7.0)
     assert (www.server.linode, www.server.may_reboot, www.server.local) == (101, True, False)
     assert (redis.container, redis.server.local, redis.server.ssh) == ("redis", True, None)
-    assert [document.info(one)["server"] for one in document.sites] == ["web-1", "", "here"]
+    infos = [document.info(one) for one in document.sites]
+    assert [info["server"] for info in infos] == ["web-1", "", "here"]
+    assert [info["healing"] for info in infos] == ["observe", "", "auto"]
     assert [str(schema.mode(document, one)) for one in document.sites] == ["observe", "auto", "auto"]
 
 
