@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 ALERT_NAME = "SiteDown"
 MAX_BODY = 4 * 1024 * 1024
 """Bytes: a group of 2,000 alerts with long annotations."""
+LONGEST_OUTAGE = 300
+"""Characters kept of the label `outage`."""
 
 Text = Annotated[str, Field(max_length=16_384)]
 Status = Literal["firing", "resolved"]
@@ -51,10 +53,11 @@ class Payload(BaseModel):
 
 @dataclass(frozen=True)
 class SiteAlert:
-    """What an alert says of one site, and all that is taken from it."""
+    """What an alert says of one site, and all that is taken from it; `outage` only groups what we post."""
 
     site: str
     firing: bool
+    outage: str = ""
 
 
 def parse(body: bytes) -> Payload:
@@ -72,8 +75,11 @@ def parse(body: bytes) -> Payload:
 def site_alerts(payload: Payload) -> list[SiteAlert]:
     """Return what the group says of sites, alert by alert; a site that is firing in any of them fires."""
     firing: dict[str, bool] = {}
+    outages: dict[str, str] = {}
     for alert in payload.alerts:
         site = alert.labels.get("site")
         if alert.labels.get("alertname") == ALERT_NAME and site:
             firing[site] = firing.get(site, False) or alert.status == "firing"
-    return [SiteAlert(site, fires) for site, fires in firing.items()]
+            if alert.status == "firing":
+                outages[site] = alert.labels.get("outage", "")[:LONGEST_OUTAGE]
+    return [SiteAlert(site, fires, outages.get(site, "")) for site, fires in firing.items()]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from remediator.actions.action import JSON, Marks
+from remediator.mail_flow import Mailed
 
 
 class State(StrEnum):
@@ -195,7 +196,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Incident:
-    """One outage of one site, as its row says."""
+    """One outage of one site, as its row says.
+
+    `outage` is its alert's label, for grouping only. `mailed_at`: when the digest was first posted, or told.
+    """
 
     id: int
     site: str
@@ -214,6 +218,9 @@ class Incident:
     decided: str = ""
     next_at: float | None = None
     told: str = ""
+    outage: str = ""
+    mailed: Mailed = Mailed.TOLD
+    mailed_at: float | None = None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
             unknown_sites=len(alerts) - len(ours),
             body=body.decode(),
         )
-        new = [one.site for one in ours if one.firing and one.site not in open_now]
+        new = {one.site: one.outage for one in ours if one.firing and one.site not in open_now}
         opened = store_incidents.open_incidents(connection, new, now, "Alertmanager: SiteDown")
         woken = _note(ours, open_now)
         for status, ids in woken.items():

@@ -2,88 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
+from remediator.guards import GUARDS
 from remediator.incident import CLOSED, FINISHED, Decision, Outcome, Reason, State, Verb
 
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+QUICK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 NOTIFICATION_OUTCOMES = ("stored", "unauthorized", "invalid", "not_stored")
 PROBLEMS = ("exporter", "alertmanager", "store", "lease_lost", "job", "truncated", "unknown_site", "reload")
+
+
+class IncidentInfo(Collector):
+    """`sitemedic_incident_info`: the rows that it was last given."""
+
+    def __init__(self) -> None:
+        self.rows: Sequence[tuple[str, ...]] = ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield one series for each row."""
+        text = "The newest incident of a site, while it lasts and for 15 minutes."
+        family = GaugeMetricFamily(
+            "sitemedic_incident_info", text, labels=["site", "incident", "state", "action", "outcome"]
+        )
+        for row in self.rows:
+            family.add_metric(row, 1.0)
+        yield family
 
 
 class Metrics:
     """What Prometheus is told."""
 
     def __init__(self, actions: Mapping[str, object]) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        self.incidents = Gauge(
-            "sitemedic_incidents_open", "Open incidents by state.", ["state"], registry=registry
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.info = IncidentInfo()
+        self.registry.register(self.info)
+        count, show, time = self._counter, self._gauge, self._histogram
+
+        self.incidents = show("incidents_open", "Open incidents by state.", "state")
+        self.ended = count("incidents", "Incidents that ended, by outcome.", "outcome")
+        self.opened = count("incidents_opened", "Incidents opened.")
+        self.untold = show("outages_untold", "Ended incidents that nobody could be mailed about yet.")
+        self.attempts = count("attempts", "Attempts that ended.", "action", "outcome")
+        self.decisions = count(
+            "decisions", "Decisions that were news, by what and why.", "decision", "reason"
         )
-        self.ended = Counter(
-            "sitemedic_incidents_total", "Incidents that ended, by outcome.", ["outcome"], registry=registry
+        self.held = count("guard_holds", "Decisions that were news and that a guard held back.", "guard")
+        self.notifications = count("notifications", "Webhook requests by outcome.", "outcome")
+        self.problems = count(
+            "remediator_problems", "What went wrong around the remediator, by where.", "problem"
         )
-        self.opened = Counter("sitemedic_incidents_opened_total", "Incidents opened.", registry=registry)
-        self.attempts = Counter(
-            "sitemedic_attempts_total", "Attempts that ended.", ["action", "outcome"], registry=registry
+        self.detect = time("incident_detect", "From the first failed probe to the incident.")
+        self.recover = time("incident_recover", "From the incident to its proved end.")
+        self.ingest = time("notification", "Time to store and answer a notification.", QUICK_SECONDS)
+        self.last_reconcile = show(
+            "reconcile_last_run_timestamp_seconds", "When the reconciler last finished a round."
         )
-        self.decisions = Counter(
-            "sitemedic_decisions_total",
-            "Decisions that were news, by what and why.",
-            ["decision", "reason"],
-            registry=registry,
-        )
-        self.notifications = Counter(
-            "sitemedic_notifications_total", "Webhook requests by outcome.", ["outcome"], registry=registry
-        )
-        self.problems = Counter(
-            "sitemedic_remediator_problems_total",
-            "What went wrong around the remediator, by where.",
-            ["problem"],
-            registry=registry,
-        )
-        self.detect = Histogram(
-            "sitemedic_incident_detect_seconds",
-            "From the first failed probe to the incident.",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.recover = Histogram(
-            "sitemedic_incident_recover_seconds",
-            "From the incident to its proved end.",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.ingest = Histogram(
-            "sitemedic_notification_seconds",
-            "Time to store and answer a notification.",
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
-            registry=registry,
-        )
-        self.last_reconcile = Gauge(
-            "sitemedic_reconcile_last_run_timestamp_seconds",
-            "When the reconciler last finished a round.",
-            registry=registry,
-        )
-        self.paused = Gauge("sitemedic_pauses", "Pauses in force.", registry=registry)
-        self.reload_ok = Gauge(
-            "sitemedic_remediator_config_last_reload_successful",
-            "Whether the last reload of sites.yml was taken.",
-            registry=registry,
-        )
-        self.console = Gauge(
-            "sitemedic_console_info", "1 with the console's address.", ["url"], registry=registry
+        self.paused = show("pauses", "Pauses in force.")
+        self.ready = show("remediator_ready", "Whether it can take notifications and comes round.")
+        self.servers = show("server_ready", "Whether the files that let us into a server are fine.", "server")
+        self.console = show("console_info", "1, with the console's address.", "url")
+        self.reload_ok = show(
+            "remediator_config_last_reload_successful", "Whether the last reload of sites.yml was taken."
         )
         self._initialise(actions)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"sitemedic_{name}_total", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"sitemedic_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float] = SECONDS) -> Histogram:
+        return Histogram(f"sitemedic_{name}_seconds", text, buckets=buckets, registry=self.registry)
 
     def decided(self, decision: Decision) -> None:
         """Count a decision that was news."""
         self.decisions.labels(decision.verb, decision.reason).inc()
+        held_by = decision.numbers.get("held_by")
+        for guard in held_by if isinstance(held_by, list) else ():
+            self.held.labels(guard).inc()
 
     def problem(self, name: str) -> None:
         """Count something that went wrong."""
@@ -95,6 +101,12 @@ class Metrics:
             if state not in CLOSED:
                 self.incidents.labels(state).set(counts.get(state, 0))
 
+    def set_servers(self, ready: Mapping[str, bool]) -> None:
+        """Publish which servers could be entered, as far as their files say."""
+        self.servers.clear()
+        for server, fine in ready.items():
+            self.servers.labels(server).set(fine)
+
     def _initialise(self, actions: Mapping[str, object]) -> None:
         self.set_open({})
         for outcome in Outcome:
@@ -104,6 +116,8 @@ class Metrics:
                 self.attempts.labels(action, stage)
         for name in NOTIFICATION_OUTCOMES:
             self.notifications.labels(name)
+        for name in GUARDS:
+            self.held.labels(name)
         for name in PROBLEMS:
             self.problems.labels(name)
         for verb, reasons in KNOWN_DECISIONS.items():

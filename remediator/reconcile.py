@@ -15,15 +15,15 @@ from functools import partial
 from core.logs import fields
 from remediator import store_incidents
 from remediator.attempts import PATIENCE, Attempts
+from remediator.chores import Chores
 from remediator.decide import decide, passes_with
 from remediator.errors import LeaseLostError, RemediatorError, StoreError
 from remediator.facts import Facts
 from remediator.gather import Gatherer
 from remediator.incident import Decision, Outcome, State, Verb
 from remediator.jobs import Jobs
-from remediator.notify import Notifier
 from remediator.stages import Stages
-from remediator.store import forget_notifications, pauses
+from remediator.store import pauses
 
 log = logging.getLogger(__name__)
 BREATH = 0.02
@@ -38,23 +38,20 @@ class Reconciler:
     """One thread that hands out work to two bounded pools: deciding, and acting."""
 
     def __init__(
-        self, attempts: Attempts, gatherer: Gatherer, notifier: Notifier, looks: int = 8, acts: int = 8
+        self, attempts: Attempts, gatherer: Gatherer, chores: Chores, looks: int = 8, acts: int = 8
     ) -> None:
         self._attempts = attempts
         self._shop = attempts.shop
         self._gatherer = gatherer
-        self._notifier = notifier
+        self._chores = chores
         self._stages = Stages(attempts, lambda: self._stopping.is_set())
         failed = partial(self._shop.metrics.problem, "job")
         self._looks = Jobs("decide", looks, done=self.wake, failed=failed)
         self._acts = Jobs("act", acts, done=self.wake, failed=failed)
-        self._tells = Jobs("notify", 1, failed=failed)
         self._changed = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._pace: dict[int, float] = {}
-        self._tell_at = 0.0
-        self._forget_at = 0.0
         self.alive_at = time.monotonic()
         self._threads = [
             threading.Thread(target=self._run, name="reconcile", daemon=True),
@@ -71,7 +68,7 @@ class Reconciler:
         self._stopping.set()
         self._changed.set()
         deadline = time.monotonic() + patience
-        for jobs in (self._acts, self._looks, self._tells):
+        for jobs in (self._acts, self._looks, self._chores):
             jobs.stop(max(0.0, deadline - time.monotonic()))
         for thread in self._threads:
             if thread.is_alive():
@@ -90,7 +87,7 @@ class Reconciler:
 
     def tell_now(self) -> None:
         """Tell people at the next round."""
-        self._tell_at = 0.0
+        self._chores.soon("tell")
         self._changed.set()
 
     def alive(self) -> bool:
@@ -121,10 +118,7 @@ class Reconciler:
         now = self._shop.now()
         soonest = self._hand_out_attempts(now)
         soonest = min(soonest, self._hand_out_incidents(now))
-        if now >= self._tell_at and self._tells.submit("tell", self._tell):
-            self._tell_at = now + self._shop.timing.notify
-        if now >= self._forget_at:
-            self._forget(now)
+        soonest = min(soonest, self._chores.hand_out(now))
         self.alive_at = time.monotonic()
         self._shop.metrics.last_reconcile.set(now)
         return min(max(soonest - self._shop.now(), 0.05), self._shop.timing.reconcile)
@@ -265,19 +259,6 @@ class Reconciler:
     def _set_pace(self, incident_id: int, due_at: float) -> None:
         with self._lock:
             self._pace[incident_id] = due_at
-
-    def _tell(self) -> None:
-        try:
-            if not self._notifier.tell():
-                self._tell_at = self._shop.now() + min(5.0, self._shop.timing.notify)
-        except StoreError as error:
-            self._shop.metrics.problem("store")
-            log.warning("database unavailable", extra=fields(reason=str(error)))
-
-    def _forget(self, now: float) -> None:
-        self._forget_at = now + 3600.0
-        with self._shop.store.write(PATIENCE) as connection:
-            forget_notifications(connection, now - self._shop.timing.keep_notifications)
 
     def _renew(self) -> None:
         """Lengthen our leases; a job that hangs loses its own after `job_limit` seconds."""

@@ -18,28 +18,36 @@ from core.secrets import Secret
 from core.sites import Document, Part, load
 from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
+from remediator.alertmanager_client import AlertmanagerClient
 from remediator.alerts import Payload
-from remediator.attempts import Attempts, Workshop
+from remediator.attempts import PATIENCE, Attempts, Workshop
+from remediator.chores import Chores
 from remediator.clock import SteadyClock
 from remediator.connect import connect
+from remediator.digest import Digest
 from remediator.errors import StoreError
 from remediator.evidence import gather as gather_evidence
 from remediator.exporter_client import ExporterClient
 from remediator.gather import Gatherer
 from remediator.incident import Look
 from remediator.ingest import Taken, take
+from remediator.mail_watch import MailWatch
 from remediator.metrics import Metrics
 from remediator.notify import Notifier
 from remediator.policy import Policy, policy_of
 from remediator.reconcile import Reconciler
-from remediator.schema import file_faults
-from remediator.store import Store
+from remediator.schema import file_faults, servers
+from remediator.store import Store, forget_notifications
 from remediator.store_future import bring_back
+from remediator.store_incidents import summaries
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)
 RELOAD_EVERY = 2.0
 """Seconds between two looks at the files of the configuration."""
+FORGET_EVERY = 3600.0
+MOST_SHOWN = 10_000
+"""Incidents in `sitemedic_incident_info`."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +96,10 @@ class Remediator:
             settings.timing,
             settings.now,
         )
-        notifier = Notifier(
-            self.store,
-            settings.alertmanager_url,
-            settings.console_url,
-            self.policy,
-            self.metrics,
-            settings.timing,
-            time.time,  # Alertmanager goes by the machine's clock
-        )
-        self.reconciler = Reconciler(Attempts(workshop), self.gatherer, notifier)
+        self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores())
         self.metrics.reload_ok.set(1)
-        _warn(self._document)
+        self.metrics.ready.set_function(lambda: float(self.ready() is None))
+        self._look_at_servers()
 
     def policy(self) -> Policy:
         """Return the policy in force."""
@@ -141,7 +141,7 @@ class Remediator:
             self._document, self._policy = document, policy
             self._watcher.watch(document.files)
             self.metrics.reload_ok.set(1)
-        _warn(document)
+        self._look_at_servers()
         log.info("sites.yml taken", extra=fields(sites=len(policy.sites)))
         self.reconciler.wake()
 
@@ -174,6 +174,47 @@ class Remediator:
                 except ConfigError:
                     continue  # told by reload
 
+    def _look_at_servers(self) -> None:
+        """Say what keeps us out of servers, without dying of it: the others must still be healed."""
+        faults = file_faults(self._document)
+        for fault in faults:
+            log.warning("a server could not be healed", extra=fields(fault=str(fault)))
+        shut = {fault.path.split(".")[1] for fault in faults}
+        self.metrics.set_servers({name: name not in shut for name in servers(self._document)})
+
+    def _chores(self) -> Chores:
+        settings, client = self.settings, AlertmanagerClient(self.settings.alertmanager_url)
+        # Alertmanager goes by the machine's clock; incidents do not.
+        notifier = Notifier(
+            self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, time.time
+        )
+        digest = Digest(
+            self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, settings.now
+        )
+        watch = MailWatch(self.store, client, digest, self.metrics, settings.timing, settings.now)
+        chores = {
+            "tell": notifier.tell,
+            "mails": watch.look,
+            "show": self._show_incidents,
+            "forget": self._forget_notifications,
+        }
+        return Chores(chores, self.metrics, settings.now)
+
+    def _show_incidents(self) -> float:
+        timing = self.settings.timing
+        with self.store.read() as connection:
+            found = summaries(connection, self.settings.now() - timing.ended_shown, MOST_SHOWN)
+        self.metrics.info.rows = [
+            (one.site, str(one.incident), one.state, one.action, one.outcome) for one in found
+        ]
+        return timing.reconcile
+
+    def _forget_notifications(self) -> float:
+        before = self.settings.now() - self.settings.timing.keep_notifications
+        with self.store.write(PATIENCE) as connection:
+            forget_notifications(connection, before)
+        return FORGET_EVERY
+
     def _workshop(self) -> Workshop:
         return Workshop(
             owner=f"{socket.gethostname()[:30]}-{secrets.token_hex(8)}",
@@ -187,12 +228,6 @@ class Remediator:
             timing=self.settings.timing,
             now=self.settings.now,
         )
-
-
-def _warn(document: Document) -> None:
-    """Say what keeps us out of servers, without dying of it: the others must still be healed."""
-    for fault in file_faults(document):
-        log.warning("a server could not be healed", extra=fields(fault=str(fault)))
 
 
 def look(target: Target, world: World) -> Look:

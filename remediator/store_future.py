@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
+from remediator.mail_flow import Mailed
 from remediator.store import record
-from remediator.store_schema import ATTEMPTS, INCIDENTS, LEASES
+from remediator.store_schema import ATTEMPTS, INCIDENTS, LEASES, MAIL_FLOW
 
 TOLERANCE = 300.0
 """Seconds that another remediator's clock may be ahead of ours."""
@@ -15,6 +16,7 @@ def bring_back(connection: Connection, now: float, lease_ttl: float) -> int:
     """Date what is dated later than now as of now; return how many rows. Else they would hold for years.
 
     An attempt still counts for its whole budget and cooldown, from now on; a lease for its whole length.
+    What was seen of mails is forgotten.
     """
     latest = now + TOLERANCE
     found = connection.execute(
@@ -26,6 +28,9 @@ def bring_back(connection: Connection, now: float, lease_ttl: float) -> int:
         found += connection.execute(late.values({column: now})).rowcount
     passed = update(INCIDENTS).where(INCIDENTS.c.passed_at > latest, INCIDENTS.c.closed_at.is_(None))
     found += connection.execute(passed.values(passed_at=None, passes=0)).rowcount
+    found += connection.execute(delete(MAIL_FLOW).where(MAIL_FLOW.c.looked_at > latest)).rowcount
+    posted = update(INCIDENTS).where(INCIDENTS.c.mailed_at > latest, INCIDENTS.c.mailed == Mailed.UNTOLD)
+    found += connection.execute(posted.values(mailed_at=now)).rowcount
     if found:
         record(connection, now, "clock", f"{found} times from the future were set to now")
     return found

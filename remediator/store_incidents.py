@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
-from remediator.incident import Decision, Incident, Look, Outcome, State
+from remediator.incident import FINISHED, Decision, Incident, Look, Outcome, State
+from remediator.mail_flow import Mailed
 from remediator.store import record
-from remediator.store_schema import DECISIONS, EVENTS, INCIDENTS
+from remediator.store_schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
 
 _CHUNK = 500
 
 
-def open_incidents(connection: Connection, sites: Sequence[str], now: float, text: str) -> dict[str, int]:
-    """Open an incident for each of these sites; return their ids.
+@dataclass(frozen=True)
+class Summary:
+    """An incident and its last attempt: `outcome` is empty while that runs, both are where there was none."""
+
+    site: str
+    incident: int
+    state: State
+    action: str
+    outcome: str
+
+
+def open_incidents(connection: Connection, sites: Mapping[str, str], now: float, text: str) -> dict[str, int]:
+    """Open an incident for each of these sites, which come with their outage; return their ids.
 
     None of them may have an open one: IntegrityError says that another remediator was quicker.
     """
     if not sites:
         return {}
-    rows = [{"site": site, "state": State.OPEN, "opened_at": now} for site in sites]
+    rows = [
+        {"site": site, "state": State.OPEN, "opened_at": now, "outage": outage}
+        for site, outage in sites.items()
+    ]
     result = connection.execute(insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id), rows)
     opened = {row.site: row.id for row in result}
     events = [
@@ -63,7 +78,7 @@ def to_decide(connection: Connection) -> list[int]:
 def get(connection: Connection, incident_id: int) -> Incident | None:
     """Return one incident."""
     row = connection.execute(select(INCIDENTS).where(INCIDENTS.c.id == incident_id)).one_or_none()
-    return None if row is None else _incident(row)
+    return None if row is None else incident_of(row)
 
 
 def listing(connection: Connection, limit: int = 200, only_open: bool = False) -> list[Incident]:
@@ -72,7 +87,31 @@ def listing(connection: Connection, limit: int = 200, only_open: bool = False) -
     if only_open:
         query = query.where(INCIDENTS.c.closed_at.is_(None))
     order = (INCIDENTS.c.closed_at.is_not(None), INCIDENTS.c.opened_at.desc(), INCIDENTS.c.id.desc())
-    return [_incident(row) for row in connection.execute(query.order_by(*order).limit(limit))]
+    return [incident_of(row) for row in connection.execute(query.order_by(*order).limit(limit))]
+
+
+def summaries(connection: Connection, since: float, limit: int) -> list[Summary]:
+    """Return the newest incident of each site that is open or ended since then, newest first."""
+    shown = or_(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.closed_at >= since)
+    newest = select(func.max(INCIDENTS.c.id).label("id")).where(shown).group_by(INCIDENTS.c.site).subquery()
+    last = (
+        select(ATTEMPTS.c.incident_id, func.max(ATTEMPTS.c.id).label("id"))
+        .join(newest, newest.c.id == ATTEMPTS.c.incident_id)
+        .group_by(ATTEMPTS.c.incident_id)
+        .subquery()
+    )
+    query = (
+        select(INCIDENTS.c.site, INCIDENTS.c.id, INCIDENTS.c.state, ATTEMPTS.c.action, ATTEMPTS.c.stage)
+        .join(newest, newest.c.id == INCIDENTS.c.id)
+        .outerjoin(last, last.c.incident_id == INCIDENTS.c.id)
+        .outerjoin(ATTEMPTS, ATTEMPTS.c.id == last.c.id)
+        .order_by(INCIDENTS.c.id.desc())
+        .limit(limit)
+    )
+    return [
+        Summary(site, number, State(state), action or "", stage if stage in FINISHED else "")
+        for site, number, state, action, stage in connection.execute(query)
+    ]
 
 
 def counts(connection: Connection) -> dict[State, int]:
@@ -146,6 +185,7 @@ def close(
         detail=decision.detail[:2000],
         reason=decision.reason,
         told="resolving" if incident.told else "",
+        mailed=Mailed.TOLD if outcome is Outcome.REMOVED else Mailed.UNCLEAR,
     )
     if closed:
         record(connection, now, state, f"{outcome}: {decision.detail}", incident.id)
@@ -156,7 +196,7 @@ def to_tell(connection: Connection, limit: int) -> list[Incident]:
     """Return the incidents whose alert has to be posted again, or ended."""
     with_a_human = INCIDENTS.c.state == State.NEEDS_HUMAN
     query = select(INCIDENTS).where(or_(with_a_human, INCIDENTS.c.told == "resolving"))
-    return [_incident(row) for row in connection.execute(query.order_by(INCIDENTS.c.id).limit(limit))]
+    return [incident_of(row) for row in connection.execute(query.order_by(INCIDENTS.c.id).limit(limit))]
 
 
 def mark_told(connection: Connection, incident_id: int, was: str, told: str) -> None:
@@ -172,13 +212,15 @@ def outcome_of(incident: Incident, healed: bool = False) -> Outcome:
     return Outcome.HEALED if healed else Outcome.BY_ITSELF
 
 
-def _incident(row: Row[Any]) -> Incident:
+def incident_of(row: Row[Any]) -> Incident:
+    """Read an incident out of its row."""
     values: dict[str, Any] = dict(row._mapping)
-    rest = {name: values[name] for name in values if name not in {"state", "outcome", "look"}}
+    rest = {name: values[name] for name in values if name not in {"state", "outcome", "look", "mailed"}}
     look = values["look"]
     return Incident(
         state=State(values["state"]),
         outcome=Outcome(values["outcome"]) if values["outcome"] else None,
         look=Look(**look) if look else None,
+        mailed=Mailed(values["mailed"]),
         **rest,
     )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
@@ -69,6 +70,9 @@ INCIDENTS = Table(
     Column("decided", String(120), nullable=False, default=""),
     Column("next_at", Float),
     Column("told", String(20), nullable=False, default=""),
+    Column("outage", Text, nullable=False, default=""),
+    Column("mailed", String(20), nullable=False, default=""),
+    Column("mailed_at", Float),
     Index("incidents_open", "closed_at", "state"),
     Index("incidents_of_site", "site", "opened_at"),
 )
@@ -76,6 +80,8 @@ _open_only = INCIDENTS.c.closed_at.is_(None)
 Index(
     "one_open_incident", INCIDENTS.c.site, unique=True, sqlite_where=_open_only, postgresql_where=_open_only
 )
+_unmailed = INCIDENTS.c.mailed != ""
+UNMAILED = Index("incidents_unmailed", INCIDENTS.c.mailed, sqlite_where=_unmailed, postgresql_where=_unmailed)
 
 DECISIONS = Table(
     "decisions",
@@ -157,8 +163,27 @@ EVENTS = Table(
 )
 """The timeline and audit trail: only ever inserted into."""
 
+MAIL_FLOW = Table(
+    "mail_flow",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("looked_at", Float, nullable=False),
+    Column("flow", JSON, nullable=False),
+)
+"""One row: what was seen of Alertmanager's mails, see mail_flow.py."""
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = ()
+
+def _watch_mails(connection: Connection) -> None:
+    """Turn version 1 into 2: incidents know their outage, and whether people were mailed."""
+    for column in ("outage TEXT NOT NULL DEFAULT ''", "mailed VARCHAR(20) NOT NULL DEFAULT ''"):
+        connection.execute(text(f"ALTER TABLE incidents ADD COLUMN {column}"))
+    kind = Float().compile(connection.dialect)
+    connection.execute(text(f"ALTER TABLE incidents ADD COLUMN mailed_at {kind}"))
+    UNMAILED.create(connection)
+    MAIL_FLOW.create(connection)
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_watch_mails,)
 """The n-th turns version n into n + 1. A new database is made at the newest version at once."""
 VERSION = len(MIGRATIONS) + 1
 

@@ -37,4 +37,16 @@ class Timing:
     notify: float = 60.0
     """SiteNeedsHuman is posted again this often; it ends by itself after `notify_lasts`."""
     notify_lasts: float = 300.0
+    mail_look: float = 5.0
+    """Alertmanager's counters of mails are read this often."""
+    mail_lag: float = 120.0
+    """Between an incident's end and its alert's in Alertmanager, at most."""
+    mail_quiet: float = 600.0
+    """Without a failed mail for this long none is being tried any more: Alertmanager pauses 90 s at most."""
+    mail_settles: float = 120.0
+    """SiteOutageUntold counts as told no sooner than this after it was posted: `group_wait` and a retry."""
+    digest_lasts: float = 900.0
+    """SiteOutageUntold fires for this long after it counts as told: longer than its `group_wait`."""
+    ended_shown: float = 900.0
+    """`sitemedic_incident_info` shows an incident for this long after its end."""
     keep_notifications: float = 35 * 86400.0

@@ -99,7 +99,7 @@ def _webhook(remediator: Remediator) -> Blueprint:
                 code = (error.code or 400) if isinstance(error, HTTPException) else 400
                 reason = error.description if isinstance(error, HTTPException) else str(error)
                 return jsonify(error=reason), code
-            except StoreError:
+            except Exception:
                 outcomes.labels("not_stored").inc()
                 raise
             outcomes.labels("stored").inc()

@@ -37,6 +37,9 @@ QUICK = Timing(
     abandoned_cooldown=0.1,
     sites_max_age=0.0,
     notify=0.2,
+    mail_look=0.05,
+    mail_lag=0.2,
+    mail_settles=0.1,
 )
 SITES = """
 canaries: ["tcp://127.0.0.1:1"]
@@ -89,9 +92,65 @@ class Exporter:
                 "failing_since": since, "severity": "critical"}  # fmt: skip
 
 
+@dataclass
+class Alertmanager:
+    """Takes alerts, and counts mails as it is told to; `mails` False: it has nobody to mail to."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    process: float = 1.0
+    begun: int = 0
+    given_up: int = 0
+    requests: int = 0
+    failed: int = 0
+    mails: bool = True
+    gone: bool = False
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        if self.gone:
+            return 503, {}
+        if path == "/metrics":
+            return 200, self.page()
+        if path == "/api/v2/status":
+            receiver = "email_configs:" if self.mails else "webhook_configs:"
+            return 200, {"config": {"original": f"receivers:\n- name: x\n  {receiver}\n"}}
+        self.told.extend(json.loads(body))
+        return 200, {}
+
+    def page(self) -> str:
+        """Return its metrics; newer versions split what failed by reason."""
+        return (
+            f"process_start_time_seconds {self.process}\n"
+            f"alertmanager_config_hash {float(self.mails)}\n"
+            f'alertmanager_notifications_total{{integration="email"}} {self.begun}\n'
+            f'alertmanager_notifications_total{{integration="webhook"}} 99\n'
+            f'alertmanager_notifications_failed_total{{integration="email",reason="other"}} {self.given_up}\n'
+            f'alertmanager_notifications_failed_total{{integration="email",reason="clientError"}} 0\n'
+            f'alertmanager_notification_requests_total{{integration="email"}} {self.requests}\n'
+            f'alertmanager_notification_requests_failed_total{{integration="email"}} {self.failed}\n'
+            f'alertmanager_notification_requests_failed_total{{integration="webhook"}} 99\n'
+        )
+
+    def delivers(self) -> None:
+        """Mail one thing."""
+        self.begun += 1
+        self.requests += 1
+
+    def fails(self, times: int = 3) -> None:
+        """Try to mail one thing, and give it up."""
+        self.begun += 1
+        self.requests += times
+        self.failed += times
+        self.given_up += 1
+
+    def starts_anew(self) -> None:
+        """Forget what a process forgets."""
+        self.process += 1
+        self.begun = self.given_up = self.requests = self.failed = 0
+
+
 @contextmanager
 def served(answer: Callable[[str, dict[str, list[str]], bytes], tuple[int, Any]]) -> Iterator[str]:
-    """Serve JSON on a loopback port; yield the address."""
+    """Serve JSON, or text as it is, on a loopback port; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -100,7 +159,7 @@ def served(answer: Callable[[str, dict[str, list[str]], bytes], tuple[int, Any]]
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, found = answer(parts.path, parse_qs(parts.query), body)
-            text = json.dumps(found).encode()
+            text = (found if isinstance(found, str) else json.dumps(found)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -172,16 +231,21 @@ class Lab:
 
     remediator: Remediator
     exporter: Exporter
+    alertmanager: Alertmanager
     ledger: Ledger
     restart: LedgerAction
     reboot: LedgerAction
-    told: list[dict[str, Any]]
     client: FlaskClient
     sites_file: Path
     ssh: list[str] = field(default_factory=lambda: ["ok"])
 
-    def post(self, *sites: str, status: str = "firing") -> Any:
-        alerts = [{"status": status, "labels": {"alertname": "SiteDown", "site": one}} for one in sites]
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        return self.alertmanager.told
+
+    def post(self, *sites: str, status: str = "firing", **labels: str) -> Any:
+        always = {"alertname": "SiteDown", **labels}
+        alerts = [{"status": status, "labels": {**always, "site": one}} for one in sites]
         body = {"version": "4", "groupKey": "k", "status": status, "receiver": "r", "alerts": alerts}
         return self.client.post("/webhook/alertmanager", json=body, headers=WEBHOOK)
 
@@ -218,12 +282,8 @@ def lab(
     file.write_text(sites)
     ledger = Ledger(folder / "ledger")
     restart, reboot = LedgerAction("restart_container", ledger), LedgerAction("reboot_linode", ledger)
-    told: list[dict[str, Any]] = []
+    alertmanager = Alertmanager()
     ssh = ["ok"]
-
-    def alertmanager(path: str, _query: object, body: bytes) -> tuple[int, Any]:
-        told.extend(json.loads(body))
-        return 200, {}
 
     def look(_target: Target, world: World) -> Look:
         found = ssh.pop(0) if len(ssh) > 1 else ssh[0]
@@ -233,7 +293,7 @@ def lab(
     exporter.healed = lambda site: any(line.split()[1] == site for line in ledger.lines())
     with (
         served(lambda path, query, _body: exporter.answer(path, query)) as exporter_url,
-        served(alertmanager) as alertmanager_url,
+        served(lambda path, _query, body: alertmanager.answer(path, body)) as alertmanager_url,
     ):
         settings = Settings(
             config_file=file,
@@ -254,7 +314,7 @@ def lab(
         if start:
             remediator.start()
         try:
-            yield Lab(remediator, exporter, ledger, restart, reboot, told, client, file, ssh)
+            yield Lab(remediator, exporter, alertmanager, ledger, restart, reboot, client, file, ssh)
         finally:
             remediator.stop(2.0)
 

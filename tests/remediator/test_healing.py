@@ -93,7 +93,7 @@ def test_a_restart_is_tried_twice_at_most_and_then_a_human_is_told(tmp_path: Pat
         at_work.exporter.healed = lambda _site: False
         died = Step(Progress.FAILED, "it died again", reason=Reason.COMMAND_FAILED)
         at_work.restart.settling = lambda: died
-        at_work.post("www")
+        at_work.post("www", outage="server:db")
         stuck = at_work.wait("www", "needs_human")
         assert stuck["reason"] == "nothing_left"
         assert len(at_work.ledger.lines()) == 2
@@ -101,8 +101,13 @@ def test_a_restart_is_tried_twice_at_most_and_then_a_human_is_told(tmp_path: Pat
         alert = at_work.told[-1]
         assert alert["labels"] == {
             "alertname": "SiteNeedsHuman", "site": "www", "part_of": "www", "severity": "critical",
-            "incident": str(stuck["id"]),
+            "incident": str(stuck["id"]), "server": "web", "outage": "server:db",
         }  # fmt: skip
+        said = alert["annotations"]["description"]
+        assert said.startswith("www has been down since ")
+        assert " UTC (body). Sitemedic does no more: nothing left: " in said
+        assert said.count(": failed: it died again") == 2
+        assert said.endswith("It runs as nginx on web.")
         assert "it died again" in alert["annotations"]["timeline"]
         at_work.exporter.failing.clear()
         assert at_work.wait("www", "recovered")["outcome"] == "by_a_human"

@@ -167,7 +167,7 @@ def test_an_exporter_that_answers_about_another_site_is_not_believed(at_work: La
 
 
 def test_without_an_alertmanager_healing_goes_on(at_work: Lab) -> None:
-    at_work.remediator.reconciler._notifier._url = "http://127.0.0.1:9/"
+    at_work.alertmanager.gone = True
     at_work.exporter.failing |= {"www": "status", "shop": "dns"}
     at_work.post("www", "shop")
     at_work.wait("www", "recovered")

@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def opened(connection: Connection) -> int:
-    return store_incidents.open_incidents(connection, ["www"], NOW, "")["www"]
+    return store_incidents.open_incidents(connection, {"www": ""}, NOW, "")["www"]
 
 
 def row(incident_id: int, fence: int, server: str = "web") -> dict[str, object]:
