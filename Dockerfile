@@ -18,7 +18,8 @@ RUN useradd --uid 1000 --create-home --shell /bin/sh sitemedic \
     && for name in tokens grafana-password remediator prometheus alertmanager grafana; do \
            mkdir -m 1777 "/volumes/$name"; \
        done \
-    && mkdir -p /etc/sitemedic && mkdir -m 1777 /etc/sitemedic/rendered
+    && mkdir -p /etc/sitemedic/rendered \
+    && mkdir -m 1777 /etc/sitemedic/rendered/prometheus /etc/sitemedic/rendered/alertmanager
 
 COPY core core
 COPY exporter exporter

@@ -7,8 +7,8 @@ from stack.programs import find_program
 
 # file below the rendered folder → the command that reads it
 _READERS = {
-    "prometheus.yml": ("promtool", "check", "config"),
-    "alertmanager.yml": ("amtool", "check-config"),
+    "prometheus/prometheus.yml": ("promtool", "check", "config"),
+    "alertmanager/alertmanager.yml": ("amtool", "check-config"),
 }
 
 

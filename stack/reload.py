@@ -25,9 +25,9 @@ from stack.supervise import Service, Supervisor
 
 _SERVICES = ("exporter", "prometheus", "alertmanager", "remediator", "grafana")
 _RELOAD_SECONDS = 15.0
-# What each of them reads of the rendered folder. A reload that it does not need does harm: Prometheus
-# has no Alertmanager for some seconds after one, and what fires or ends meanwhile waits for the next send.
-_READ_BY = {"prometheus": ("prometheus.yml", "rules"), "alertmanager": ("alertmanager.yml", "templates")}
+# Each reads its own folder of what is rendered. A reload that it does not need does harm: Prometheus has
+# no Alertmanager for some seconds after one, and what fires or ends meanwhile waits for the next send.
+_RENDERED_FOR = ("prometheus", "alertmanager")
 
 Say = Callable[[str], None]
 Adapt = Callable[[Mapping[str, str]], Mapping[str, str]]  # the demo puts its own parts into the environment
@@ -98,7 +98,7 @@ class Reloader:
         """Bring a change in, if there is one; return whether the stack runs on something new now."""
         if not self._watcher.changed():
             return False
-        rendered = {name: FileWatcher(self._rendered_for(name)) for name in _READ_BY}
+        rendered = {name: FileWatcher(self._rendered_for(name)) for name in _RENDERED_FOR}
         try:
             new = self._with_ports_kept(read(self._home, self._adapt))
             write(self._home, new)
@@ -141,8 +141,8 @@ class Reloader:
         return replace(new, settings=kept)
 
     def _rendered_for(self, service: str) -> list[Path]:
-        places = [self._home.rendered / name for name in _READ_BY[service]]
-        return places + [file for place in places for file in place.rglob("*")]
+        folder = self._home.rendered / service
+        return [folder, *folder.rglob("*")]
 
     def _files(self, document: Document) -> list[Path]:
         return [*document.files, self._home.root / ".env"]

@@ -116,7 +116,7 @@ def _alertmanager(home: Home, settings: Settings) -> Service:
         name="alertmanager",
         argv=(
             _program("alertmanager"),
-            f"--config.file={home.rendered / 'alertmanager.yml'}",
+            f"--config.file={home.rendered / 'alertmanager/alertmanager.yml'}",
             f"--storage.path={home.data / 'alertmanager'}",
             f"--web.listen-address={address.address}",
             f"--web.external-url={address.url}",
@@ -129,7 +129,7 @@ def _alertmanager(home: Home, settings: Settings) -> Service:
         log=home.log("alertmanager"),
         healthy=_ready(address.url),
         address=address.url,
-        masked=home.rendered / "secrets",
+        masked=home.rendered / "alertmanager" / "secrets",
     )
 
 
@@ -139,7 +139,7 @@ def _prometheus(home: Home, settings: Settings) -> Service:
         name="prometheus",
         argv=(
             _program("prometheus"),
-            f"--config.file={home.rendered / 'prometheus.yml'}",
+            f"--config.file={home.rendered / 'prometheus/prometheus.yml'}",
             f"--storage.tsdb.path={home.data / 'prometheus'}",
             f"--storage.tsdb.retention.time={RETENTION}",
             f"--web.listen-address={address.address}",

@@ -139,7 +139,7 @@ class Chain:
 
     def pace(self, seconds: int) -> None:
         """Have rules evaluated more rarely than Prometheus scrapes."""
-        path = self.folder / "rendered" / "prometheus.yml"
+        path = self.folder / "rendered/prometheus/prometheus.yml"
         text = path.read_text("utf-8")
         path.write_text(text.replace("evaluation_interval: 1s", f"evaluation_interval: {seconds}s"))
 
@@ -163,7 +163,7 @@ class Chain:
 
     @property
     def _rule_group(self) -> str:
-        return f"{self.folder}/rendered/rules/sites.yml;sites"
+        return f"{self.folder}/rendered/prometheus/rules/sites.yml;sites"
 
     def down_and_mailed(self, subject: str) -> None:
         """Wait for the first mail, which says that something is down, and for the webhook."""
@@ -193,11 +193,11 @@ class Chain:
         )
 
     def _alertmanager(self) -> Any:
-        config, data = self.folder / "rendered" / "alertmanager.yml", self.folder / "alertmanager"
+        config, data = self.folder / "rendered/alertmanager/alertmanager.yml", self.folder / "alertmanager"
         return alertmanager_server(config, data, self.ports["ALERTMANAGER_PORT"])
 
     def _prometheus(self) -> Any:
-        config, data = self.folder / "rendered" / "prometheus.yml", self.folder / "prometheus"
+        config, data = self.folder / "rendered/prometheus/prometheus.yml", self.folder / "prometheus"
         return prometheus_server(config, data, self.ports["PROMETHEUS_PORT"])
 
 

@@ -1,8 +1,8 @@
 """Write the configuration of Prometheus and Alertmanager out of sites.yml and the environment.
 
 Neither of the two reads the environment, and addresses differ between one machine and compose.
-What is written stands on its own: rules and templates are copied beside it, so that one folder is
-all that the two need to see.
+What is written stands on its own: each of the two has a folder with all that it needs to see, rules
+or templates and secrets copied along, and sees nothing of the other's.
 """
 
 from dataclasses import dataclass, replace
@@ -42,19 +42,23 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
     be written.
     """
     out = out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    prometheus, alertmanager = out / "prometheus", out / "alertmanager"
+    for folder in (prometheus, alertmanager):
+        folder.mkdir(parents=True, exist_ok=True)
     seen_at = COMPOSE_RENDERED if settings.target == "compose" else out
-    secrets = SecretFiles(seen_at / "secrets", _reads_addresses(settings))
+    secrets = SecretFiles(seen_at / "alertmanager" / "secrets", _reads_addresses(settings))
+    rules = {path.name: path.read_text("utf-8") for path in RULES.glob("*.yml")}
+    config = alertmanager_config(document, settings, secrets)
     files = [
-        *write_secrets(settings, out / "secrets"),
-        *copy_all({path.name: path.read_text("utf-8") for path in RULES.glob("*.yml")}, out / "rules"),
-        *_write_templates(settings, out / "templates"),
-        write_yaml(out / "alertmanager.yml", alertmanager_config(document, settings, secrets), 0o600),
-        write_yaml(out / "prometheus.yml", prometheus_config(document, settings)),
+        *write_secrets(settings, alertmanager / "secrets"),
+        *_write_templates(settings, alertmanager / "templates"),
+        write_yaml(alertmanager / "alertmanager.yml", config, 0o600),
+        *copy_all(rules, prometheus / "rules"),
+        write_yaml(prometheus / "prometheus.yml", prometheus_config(document, settings)),
     ]
     return Rendered(
-        prometheus=out / "prometheus.yml",
-        alertmanager=out / "alertmanager.yml",
+        prometheus=prometheus / "prometheus.yml",
+        alertmanager=alertmanager / "alertmanager.yml",
         files=tuple(files),
         notes=tuple(alertmanager_notes(document, settings)),
     )

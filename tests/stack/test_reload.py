@@ -68,7 +68,7 @@ def stack(home, monkeypatch):
 
 
 def rendered(home):
-    return yaml.safe_load((home.rendered / "alertmanager.yml").read_text())
+    return yaml.safe_load((home.rendered / "alertmanager/alertmanager.yml").read_text())
 
 
 def test_nothing_happens_while_nothing_changes(stack):
@@ -135,7 +135,7 @@ def test_a_changed_port_waits_for_the_next_start(home, stack):
     assert reloader.look()
     assert said[0] == "PROMETHEUS_PORT: used from the next start of ./sitemedic up on"
     assert running.replaced == []
-    assert "19999" not in (home.rendered / "prometheus.yml").read_text()
+    assert "19999" not in (home.rendered / "prometheus/prometheus.yml").read_text()
 
 
 def test_an_env_file_that_appears_later_is_noticed(tmp_path, monkeypatch):
@@ -170,12 +170,12 @@ def test_faults_of_sites_yml_and_of_env_are_told_together(home):
 def test_what_the_tools_refuse_is_not_written(home):
     configuration = read(home, lambda environ: environ)
     write(home, configuration)
-    before = (home.rendered / "alertmanager.yml").read_bytes()
+    before = (home.rendered / "alertmanager/alertmanager.yml").read_bytes()
     smtp = replace(configuration.settings.smtp, tls="none", sender="")
     broken = replace(configuration, settings=replace(configuration.settings, smtp=smtp))
     with pytest.raises(StackError, match=r"alertmanager\.yml: amtool refuses it"):
         write(home, broken)
-    assert (home.rendered / "alertmanager.yml").read_bytes() == before
+    assert (home.rendered / "alertmanager/alertmanager.yml").read_bytes() == before
 
 
 def test_the_environment_of_this_process_stays_as_it_is(home):
@@ -196,7 +196,7 @@ def test_a_real_alertmanager_takes_a_configuration_over_and_refuses_a_broken_one
         supervisor.start(alertmanager)
         pid = supervisor.pids()["alertmanager"]
         assert reloading.reload(alertmanager, pid)
-        (home.rendered / "alertmanager.yml").write_text("route: {receiver: nobody}\n")
+        (home.rendered / "alertmanager/alertmanager.yml").write_text("route: {receiver: nobody}\n")
         monkeypatch.setattr(reloading, "_RELOAD_SECONDS", 1.0)
         assert not reloading.reload(alertmanager, pid)
     finally:

@@ -37,17 +37,17 @@ def test_what_is_rendered_for_compose_is_sound_where_the_containers_see_it(tmp_p
     assert targets["sitemedic-exporter"] == [{"targets": ["exporter:9115"]}]
     # Their tools look for the secrets at the containers' paths: put them there in a copy.
     moved = tmp_path / "moved"
-    shutil.copytree(output.rendered.prometheus.parent, moved)
-    for path in moved.glob("*.yml"):
+    shutil.copytree(output.rendered.prometheus.parents[1], moved)
+    for path in moved.glob("*/*.yml"):
         path.write_text(path.read_text().replace(str(COMPOSE_RENDERED), str(moved)))
-    run("promtool", "check", "config", moved / "prometheus.yml")
-    run("amtool", "check-config", moved / "alertmanager.yml")
+    run("promtool", "check", "config", moved / "prometheus/prometheus.yml")
+    run("amtool", "check-config", moved / "alertmanager/alertmanager.yml")
 
 
 def test_passwords_stand_in_files_of_their_own_and_nowhere_else(tmp_path: Path) -> None:
     output = rendered_from(tmp_path, ONE, LOGIN)
-    folder = output.rendered.prometheus.parent
-    for path in folder.rglob("*"):
+    folder = output.rendered.alertmanager.parent
+    for path in folder.parent.rglob("*"):
         if path.is_file() and path.parent.name != "secrets":
             text = path.read_text()
             assert "hush-hush" not in text
@@ -59,15 +59,15 @@ def test_passwords_stand_in_files_of_their_own_and_nowhere_else(tmp_path: Path) 
 
 
 def test_a_password_that_is_not_set_any_more_is_removed(tmp_path: Path) -> None:
-    folder = rendered_from(tmp_path, ONE, LOGIN).rendered.prometheus.parent
+    folder = rendered_from(tmp_path, ONE, LOGIN).rendered.alertmanager.parent
     rendered_from(tmp_path, ONE, MAIL)
     assert [path.name for path in (folder / "secrets").iterdir()] == ["webhook_token"]
 
 
 def test_rendering_again_leaves_no_stray_file_and_drops_rules_that_are_gone(tmp_path: Path) -> None:
     output = rendered_from(tmp_path, ONE)
-    folder = output.rendered.prometheus.parent
-    (folder / "rules" / "of-an-older-version.yml").write_text("groups: []")
+    folder = output.rendered.prometheus.parents[1]
+    (folder / "prometheus/rules/of-an-older-version.yml").write_text("groups: []")
     again = rendered_from(tmp_path, ONE)
     found = {path for path in folder.rglob("*") if path.is_file()}
     assert found == set(again.rendered.files)
@@ -125,13 +125,13 @@ def test_who_is_mailed_about_nothing_is_told(tmp_path: Path) -> None:
 def test_links_come_from_public_url(tmp_path: Path, target: Target) -> None:
     def links(environ: dict[str, str]) -> str:
         output = rendered_from(tmp_path, ONE, environ, target)
-        return (output.rendered.prometheus.parent / "templates" / "links.tmpl").read_text()
+        return (output.rendered.alertmanager.parent / "templates" / "links.tmpl").read_text()
 
     assert "https://status.example/" in links({**MAIL, "PUBLIC_URL": "https://status.example/"})
     assert "status.example" not in links(MAIL)
 
 
 def test_a_template_is_not_lost_over_the_links_file(tmp_path: Path) -> None:
-    folder = rendered_from(tmp_path, ONE).rendered.prometheus.parent
+    folder = rendered_from(tmp_path, ONE).rendered.alertmanager.parent
     names = {path.name for path in (folder / "templates").iterdir()}
     assert names >= {"html.tmpl", "text.tmpl", "subject.tmpl", "short.tmpl", "links.tmpl"}
