@@ -11,7 +11,7 @@ from remediator.schema import servers, targets
 from stack.settings import LOOPBACK, Smtp
 
 _OTHERS = 0o007
-_SECRET_WORDS = ("PASSWORD", "TOKEN", "KEY", "URL")
+_SECRET_WORDS = ("PASSWORD", "TOKEN", "KEY", "URL", "TELEGRAM")
 """Variables whose name ends so hold something that others should not read."""
 
 

@@ -19,7 +19,7 @@ from remediator.actions.action import Reason as ActionReason
 from remediator.docker import inspect_argv, logs_argv, restart_argv, start_argv
 from remediator.guards import GUARDS
 from remediator.incident import Reason as DecisionReason
-from stack.cli import COMMANDS
+from stack.cli import COMMANDS, NOTIFICATIONS
 from stack.configure.config_cli import config_group
 from stack.parts import PARTS
 from stack.configure.schema_cli import schema_text
@@ -82,7 +82,7 @@ def test_the_readme_names_only_commands_that_there_are() -> None:
         for word in re.findall(r"\./sitemedic ([a-z]+)", text)
     }
     assert named
-    assert named <= set(COMMANDS)
+    assert named <= {*COMMANDS, *NOTIFICATIONS}
 
 
 # --- configuration ---
