@@ -1,10 +1,11 @@
 """Alertmanager's routes to people: whom each alert reaches, in which mail, and how soon.
 
-A route's matchers are part of the key by which Alertmanager remembers what it has sent. So each top
-site whose people are not the default ones has routes of its own, and editing one site sends no mail
-about another a second time. The exception is what breaks several top sites of such people at once (a
-server, most of the sites): they are named together, since one mail of it is worth more than that an
-edit during the outage sends that one again.
+A route's matchers are part of the key by which Alertmanager remembers what it has sent. So about its
+outages each top site whose people are not the default ones has a route of its own, and editing one site
+sends no such mail about another a second time. What else there is about such people's sites, and an
+outage that several of them have in common, is told together: those routes name the sites, and where one
+is added or removed while something of theirs fires, that is mailed once more. Two hundred mails about
+two hundred slow sites would be worse.
 """
 
 import re
@@ -24,6 +25,10 @@ def matcher(label: str, value: str, operator: str = "=") -> str:
     """Return a matcher with its value quoted, as both of Alertmanager's parsers read it."""
     quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'{label}{operator}"{quoted}"'
+
+
+_ABOUT_A_SITE = matcher("part_of", "", "!=")
+"""Not so a site that is not probed any more: that is the business of those who run Sitemedic."""
 
 
 def times(patience: Times, wait: float | None = None) -> Route:
@@ -55,7 +60,8 @@ class PeopleRoutes:
 
     def routes(self) -> list[Route]:
         """Return them; the last one takes whatever comes."""
-        return [self._outages(), *self._other_exceptions(), self._others(self._default)]
+        other = [self._other(told, matchers) for told, matchers in self._others()]
+        return [self._outages(), *other, self._other(self._default, [])]
 
     def _outages(self) -> Route:
         """Return the route for sites that are down."""
@@ -77,13 +83,11 @@ class PeopleRoutes:
 
     def _most_sites(self) -> Route:
         """Return the route for the outage of most sites: nothing is healed then, and nobody waits for it."""
-        others = [
-            *((told, [_sites(names)]) for told, names in self._together(self._sites, _at_once)),
-            *self._families(_at_once),
-        ]
         return {
             **self._shared(_at_once(self._default), [matcher("outage", "most-sites")]),
-            "routes": [{"receiver": told.receiver, "matchers": matchers} for told, matchers in others],
+            "routes": [
+                {"receiver": told.receiver, "matchers": matchers} for told, matchers in self._others()
+            ],
         }
 
     def _servers(self) -> Iterator[Route]:
@@ -102,7 +106,7 @@ class PeopleRoutes:
         }
 
     def _family_outages(self) -> Iterator[Route]:
-        for told, matchers in self._families(lambda told: told):
+        for told, matchers in self._families(self._sites, lambda told: told):
             yield {
                 "receiver": told.receiver,
                 "matchers": matchers,
@@ -121,35 +125,30 @@ class PeopleRoutes:
     def _wait(self, patience: Times, told: Told) -> float:
         return max(patience.group_wait, self._alerting.healing_time) if told.waits else patience.group_wait
 
-    def _other_exceptions(self) -> Iterator[Route]:
-        """Yield the routes for all other alerts about sites whose people are not the default ones."""
-        for server, sites in self._by_server().items():
-            for told, names in self._together(sites, _at_once):
-                yield self._needs_human(told, [matcher("server", server), _sites(names)])
-        for told, names in self._together(self._sites, _at_once):
-            if told.digest:
-                yield _digest(told.digest, [_sites(names)])
-        for told, matchers in self._families(_at_once):
-            yield self._others(told, matchers)
+    def _others(self) -> Iterator[tuple[Told, list[str]]]:
+        """Yield those who are not the default people, each with the matchers of their sites."""
+        together = dict(self._together(self._sites, _at_once))
+        rest = [site for site in self._sites if _at_once(self._told[site.name]) not in together]
+        for told, names in together.items():
+            yield told, [_ABOUT_A_SITE, _sites(names)]
+        yield from self._families(rest, _at_once)
 
-    def _others(self, told: Told, matchers: Iterable[str] = ()) -> Route:
-        matching = list(matchers)
-        return {
-            "receiver": told.receiver,
-            **({"matchers": matching} if matching else {}),
-            "routes": [
-                *([_digest(told.digest, [])] if told.digest else []),
-                self._needs_human(told, []),
-                {"matchers": [matcher("severity", "critical")], **times(self._alerting.critical)},
-            ],
-        }
-
-    def _needs_human(self, told: Told, matchers: list[str]) -> Route:
-        return {
-            "receiver": told.receiver,
-            "matchers": [matcher("alertname", "SiteNeedsHuman"), *matchers],
+    def _other(self, told: Told, matchers: list[str]) -> Route:
+        """Return the route for what is not about an outage."""
+        human = {
+            "matchers": [matcher("alertname", "SiteNeedsHuman")],
             "group_by": ["alertname", "server", "outage"],
             **times(self._alerting.critical),
+        }
+        untold = {"receiver": told.digest, "matchers": [matcher("alertname", "SiteOutageUntold")]}
+        return {
+            "receiver": told.receiver,
+            **({"matchers": matchers} if matchers else {}),
+            "routes": [
+                *([untold] if told.digest else []),
+                human,
+                {"matchers": [matcher("severity", "critical")], **times(self._alerting.critical)},
+            ],
         }
 
     def _by_server(self) -> dict[str, list[Site]]:
@@ -167,10 +166,12 @@ class PeopleRoutes:
             if told != seen(self._default) and len({site.root for site in found}) > 1:
                 yield told, [site.name for site in found]
 
-    def _families(self, seen: Callable[[Told], Told]) -> Iterator[tuple[Told, list[str]]]:
+    def _families(
+        self, sites: Iterable[Site], seen: Callable[[Told], Told]
+    ) -> Iterator[tuple[Told, list[str]]]:
         """Yield every family, or part of one, that is not told as by default, with its matchers."""
         families: dict[str, list[Site]] = {}
-        for site in self._sites:
+        for site in sites:
             families.setdefault(site.root, []).append(site)
         for root, members in families.items():
             part_of = matcher("part_of", root)
@@ -191,10 +192,6 @@ class PeopleRoutes:
 
 def _at_once(told: Told) -> Told:
     return Told(told.receiver, told.digest)
-
-
-def _digest(receiver: str, matchers: list[str]) -> Route:
-    return {"receiver": receiver, "matchers": [matcher("alertname", "SiteOutageUntold"), *matchers]}
 
 
 def _sites(names: Iterable[str]) -> str:
