@@ -30,6 +30,7 @@ PACKAGES = {
     "docker": _DOCKER,
     "dockerd": _DOCKER,
     "busybox": "busybox-static",
+    "mmdebstrap": "mmdebstrap",
 }
 # What a package would start by itself, now and at each boot. Sitemedic starts its own.
 UNITS = {

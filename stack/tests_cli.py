@@ -20,6 +20,7 @@ PROGRAMS = (
     "ssh-keygen",
     "dockerd",
     "busybox",
+    "mmdebstrap",
 )
 SOURCES = ("core", "exporter", "remediator", "stack", "demo", "grafana", "benchmarks")
 CHECKS = {

@@ -21,3 +21,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing = [name for name in marker.args if find_program(name) is None]
         if missing:
             pytest.skip(f"not installed here: {', '.join(missing)}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured: `record_property("measured", …)`."""
+    passed = terminalreporter.stats.get("passed", [])
+    told = [value for report in passed for name, value in report.user_properties if name == "measured"]
+    if told:
+        terminalreporter.section("measured")
+        for line in told:
+            terminalreporter.write_line(str(line))

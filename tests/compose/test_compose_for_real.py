@@ -1,0 +1,277 @@
+"""The whole docker-compose.yml on a real engine: health, healing, kills, `down` and `up`, confinement."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.compose.running import BINARY, WEBHOOK_TOKEN, ComposeStack, compose_stack
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.needs("dockerd", "docker", "busybox", "mmdebstrap", "prometheus", "alertmanager"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="a Docker engine of our own needs root"),
+    pytest.mark.skipif(not BINARY.exists(), reason="no docker-compose in .venv"),
+    pytest.mark.timeout(600),
+]
+STAY = ("exporter", "remediator", "prometheus", "alertmanager", "machine", "linode", "mailbox")
+CHECKED = ("machine", "exporter", "remediator", "alertmanager", "prometheus")
+MIB = 1024 * 1024
+
+
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ComposeStack]:
+    with compose_stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def silence(stack: ComposeStack) -> str:
+    """Give Alertmanager what it has to keep: a silence, whose id this is, and a mail that went out."""
+    found = silenced(stack)
+    post_alert(stack, "BeforeTheKill")
+    until(lambda: mailed(stack, "BeforeTheKill") == 1, 60, "the alert's mail")
+    return found
+
+
+def heal_an_outage(stack: ComposeStack) -> float:
+    """Stop the shop's container as a crash would, and wait for its recovery; return the seconds it took."""
+    known, told = len(stack.incidents()), len(stack.mails())
+    began = time.monotonic()
+    done = stack.execute("machine", "/volumes/demo/machine/bin/docker", "stop", "demo-shop")
+    assert done.returncode == 0, done.stderr
+    opened = until(lambda: stack.incidents()[: len(stack.incidents()) - known], 60, "an incident")[0]
+    assert opened["site"] == "shop"
+
+    def subjects() -> list[str]:
+        return [mail["subject"] for mail in stack.mails()[told:]]
+
+    until(lambda: any("RECOVERED" in subject for subject in subjects()), 90, "the mail of the recovery")
+    took = time.monotonic() - began
+    one = f"/api/v1/incidents/{opened['id']}"
+    until(lambda: stack.get("remediator", one)["outcome"] == "healed", 60, "the incident's end")
+    incident = stack.get("remediator", one)
+    assert [attempt["action"] for attempt in incident["attempts"]] == ["restart_container"]
+    assert [subject.split("]")[0] for subject in subjects()] == ["[DOWN", "[RECOVERED"]
+    return took
+
+
+def test_services_start_in_order_each_when_what_it_depends_on_is_healthy(
+    stack: ComposeStack, record_property: Record
+) -> None:
+    for image, size in stack.sizes.items():
+        record_property("measured", f"docker compose: {image}: {size / MIB:.0f} MiB")
+    record_property("measured", f"docker compose: healthy {stack.took:.0f} s after `up`")
+    events = stack.events()
+    at = {(event.service, event.what): event.at for event in reversed(events)}  # the first of each
+    for service in CHECKED:
+        assert at[service, "start"] < at[service, "healthy"]
+    for before, after in (
+        ("machine", "exporter"),
+        ("machine", "mailbox"),
+        ("exporter", "remediator"),
+        ("alertmanager", "prometheus"),
+    ):
+        assert at[before, "healthy"] < at[after, "start"], f"{after} did not wait for {before}"
+    assert all(at["render", "die"] < at[service, "start"] for service in CHECKED if service != "machine")
+    assert [event for event in events if event.what == "die" and event.service != "render"] == []
+    assert stack.inspect("render")["State"]["ExitCode"] == 0
+
+
+def test_prometheus_reaches_every_target_and_no_alert_fires(stack: ComposeStack) -> None:
+    def up() -> dict[str, str]:
+        return {one["metric"]["job"]: one["value"][1] for one in stack.query("up")}
+
+    jobs = {"sitemedic-exporter", "sitemedic-remediator", "prometheus", "alertmanager"}
+    until(lambda: up() == dict.fromkeys(jobs, "1"), 30, "all targets to be up")
+    until(lambda: stack.query('probe_success{site="shop"} == 1'), 30, "the shop to be probed")
+    assert firing(stack) == {"Watchdog"}
+
+
+def test_an_alert_that_somebody_posts_is_mailed(stack: ComposeStack, silence: str) -> None:
+    assert mailed(stack, "BeforeTheKill") == 1
+
+
+def firing(stack: ComposeStack) -> set[str]:
+    alerts = stack.get("prometheus", "/api/v1/alerts")["data"]["alerts"]
+    return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
+
+
+@pytest.mark.parametrize("service", STAY)
+def test_a_running_container_is_nobody_special(stack: ComposeStack, service: str) -> None:
+    host = stack.inspect(service)["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["Privileged"] is False
+    # The kernel's own word on the service's process:
+    status = stack.execute(service, "cat", "/proc/1/status").stdout
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert set(fields["Uid"].split()) in ({"1000"}, {"65534"})
+    assert set(fields["Gid"].split()) in ({"1000"}, {"65534"})
+    assert {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert fields["NoNewPrivs"] == "1"
+    assert fields["Seccomp"] == "2"
+    for place in ("/new", "/etc/new", "/bin/new"):
+        assert "Read-only file system" in stack.execute(service, "touch", place).stderr
+    assert stack.execute(service, "touch", "/tmp/new").returncode == 0
+
+
+def test_a_key_of_mode_0600_is_read_by_the_remediator_and_by_nobody_else(stack: ComposeStack) -> None:
+    key = "/config/keys/medic"
+    assert stack.execute("remediator", "cat", key).stdout == "a private key\n"
+    assert "Permission denied" in stack.execute("exporter", "cat", key).stderr
+    for service in set(STAY) - {"remediator", "exporter"}:
+        assert "No such file" in stack.execute(service, "cat", key).stderr, service
+
+
+def test_the_exporter_reads_sites_yml_and_not_env(stack: ComposeStack) -> None:
+    assert stack.execute("exporter", "cat", "/config/sites.yml").returncode == 0
+    assert "Permission denied" in stack.execute("exporter", "cat", "/config/.env").stderr
+
+
+def test_only_alertmanager_and_the_remediator_can_read_a_secret(stack: ComposeStack) -> None:
+    def found(service: str) -> bool:
+        places = ("/config", "/etc/sitemedic", "/state", "/volumes", "/run", "/tmp", "/demo")
+        return WEBHOOK_TOKEN in stack.execute(service, "grep", "-rhs", WEBHOOK_TOKEN, *places).stdout
+
+    assert {service for service in STAY if found(service)} == {"remediator", "alertmanager"}
+
+
+def test_no_secret_stands_in_a_command_line_or_in_what_inspect_tells(stack: ComposeStack) -> None:
+    for service in STAY:
+        assert WEBHOOK_TOKEN not in str(stack.inspect(service)), service
+    assert WEBHOOK_TOKEN not in stack.engine.docker("inspect", stack.container("render"))
+
+
+def test_an_outage_of_the_demos_site_is_mailed_and_healed(
+    stack: ComposeStack, record_property: Record
+) -> None:
+    took = heal_an_outage(stack)
+    record_property(
+        "measured", f"docker compose: the demo's outage told, healed and told {took:.0f} s after it"
+    )
+
+
+def comes_back(stack: ComposeStack, service: str) -> None:
+    """Kill a service and wait until the engine has started it again and it is healthy."""
+    before = stack.inspect(service)
+    stack.kill(service)
+
+    def again() -> bool:
+        now = stack.inspect(service)
+        return bool(now["RestartCount"] == before["RestartCount"] + 1) and stack.healthy(service)
+
+    until(again, 60, f"{service} to come back", every=0.2)
+
+
+def test_a_killed_exporter_comes_back_and_nobody_is_troubled(stack: ComposeStack) -> None:
+    mails, incidents = stack.mails(), stack.incidents()
+    comes_back(stack, "exporter")
+    killed = time.time()
+    fresh = 'sitemedic_last_probe_timestamp_seconds{site="shop"}'
+    until(lambda: stack.query(f"{fresh} > {killed}"), 30, "probes to go on")
+    assert firing(stack) == {"Watchdog"}
+    assert (stack.mails(), stack.incidents()) == (mails, incidents)
+
+
+def test_a_killed_remediator_comes_back_with_its_history(stack: ComposeStack) -> None:
+    before = [stack.get("remediator", f"/api/v1/incidents/{one['id']}") for one in stack.incidents()]
+    assert before
+    comes_back(stack, "remediator")
+    assert [stack.get("remediator", f"/api/v1/incidents/{one['id']}") for one in stack.incidents()] == before
+
+
+def test_a_killed_prometheus_comes_back_with_its_samples(stack: ComposeStack) -> None:
+    at = time.time() - 5
+    before = samples(stack, at)
+    assert before > 10
+    comes_back(stack, "prometheus")
+    assert samples(stack, at) == before
+
+
+def samples(stack: ComposeStack, at: float) -> int:
+    """Return how many samples of its own `up` Prometheus has of the ten minutes before a time."""
+    return int(stack.query('count_over_time(up{job="prometheus"}[10m])', at)[0]["value"][1])
+
+
+def test_a_killed_alertmanager_comes_back_with_its_silences_and_mails_nothing_twice(
+    stack: ComposeStack, silence: str
+) -> None:
+    for file, word in (("silences", silence), ("nflog", "BeforeTheKill")):
+        until(partial(written, stack, file, word), 90, f"{file} to be kept", every=1)
+    comes_back(stack, "alertmanager")
+    assert silences(stack) == [silence]
+    post_alert(stack, "BeforeTheKill")  # Prometheus posts what fires again and again
+    post_alert(stack, "AfterTheKill")
+    until(lambda: mailed(stack, "AfterTheKill") == 1, 60, "the second alert's mail")
+    assert mailed(stack, "BeforeTheKill") == 1
+
+
+def written(stack: ComposeStack, file: str, word: str) -> bool:
+    return stack.execute("alertmanager", "grep", "-q", word, f"/state/{file}").returncode == 0
+
+
+def silences(stack: ComposeStack) -> list[str]:
+    found = stack.get("alertmanager", "/api/v2/silences")
+    return [one["id"] for one in found if one["status"]["state"] == "active"]
+
+
+def silenced(stack: ComposeStack) -> str:
+    """Silence a site that is not there for an hour; return the silence's id."""
+    now = time.time()
+    answer = stack.post(
+        "alertmanager",
+        "/api/v2/silences",
+        {
+            "matchers": [{"name": "site", "value": "none", "isRegex": False}],
+            "startsAt": iso(now),
+            "endsAt": iso(now + 3600),
+            "createdBy": "a test",
+            "comment": "kept",
+        },
+    )
+    return str(answer["silenceID"])
+
+
+def post_alert(stack: ComposeStack, name: str) -> None:
+    labels = {"alertname": name, "severity": "critical"}
+    alert = {"labels": labels, "annotations": {"summary": name}, "endsAt": iso(time.time() + 3600)}
+    stack.post("alertmanager", "/api/v2/alerts", [alert])
+
+
+def mailed(stack: ComposeStack, word: str) -> int:
+    return sum(word in mail["subject"] + mail["text"] for mail in stack.mails())
+
+
+def iso(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def test_down_and_up_lose_nothing_and_the_next_outage_is_healed(
+    stack: ComposeStack, silence: str, record_property: Record
+) -> None:
+    at = time.time() - 5
+
+    def kept() -> dict[str, Any]:
+        return {
+            "incidents": stack.incidents(),
+            "samples": samples(stack, at),
+            "silences": silences(stack),
+            "tokens": stack.execute("remediator", "sh", "-c", "cat /volumes/tokens/secrets/*").stdout,
+            "key": stack.execute("remediator", "cat", "/demo/machine/keys/medic").stdout,
+        }
+
+    before, mails = kept(), stack.mails()
+    assert all(before.values()), before
+    stack.compose("down", "--timeout", "10")
+    assert stack.engine.docker("ps", "--all", "--quiet") == ""
+    record_property("measured", f"docker compose: healthy {stack.up():.0f} s after `down` and `up`")
+    assert kept() == before
+    assert stack.mails()[: len(mails)] == mails
+    heal_an_outage(stack)
