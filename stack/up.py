@@ -173,8 +173,7 @@ def _tell_deliveries(stack: Stack, configuration: Configuration) -> None:
     else:
         stack.say(f"Mail: {smtp.server.address} takes it")
     if names := configuration.settings.receivers.names():
-        tries = ", ".join(f"./sitemedic {name} test" for name in names)
-        stack.say(f"Told beside the mails: {', '.join(names)} (to try them: {tries})")
+        stack.say(f"Told beside the mails: {', '.join(names)} (to try it: ./sitemedic {names[0]} test)")
 
 
 def _tell_healing(stack: Stack, configuration: Configuration) -> None:

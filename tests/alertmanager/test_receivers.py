@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+import yaml
 
 from core.sites import load
 from stack.home import Home
@@ -200,3 +201,14 @@ def test_the_log_of_a_stack_shows_no_secret_while_nobody_can_be_told(tmp_path: P
     finally:
         supervisor.stop()
     assert PLANTED not in service.log.read_text()
+
+
+def test_the_heartbeat_beats_at_each_flush_of_its_group(tmp_path: Path) -> None:
+    """A repeat that is as long as the flush's interval would skip every other one."""
+    with chat_services() as chats:
+        (route,) = (
+            route
+            for route in yaml.safe_load(rendered(tmp_path, chats, {}).read_text())["route"]["routes"]
+            if route["receiver"] == "heartbeat"
+        )
+    assert (route["group_interval"], route["repeat_interval"]) == ("1m", "30s")
