@@ -88,8 +88,8 @@ def _open() -> Panel:
         ),
     ]
     about = About(
-        "Open incidents",
-        "What is open, what was tried last and what came of it; a click on the number opens the console.",
+        "What is open",
+        "The open incidents, what was tried last and what came of it; a number leads to the console.",
         "none",
         width=16,
         height=8,

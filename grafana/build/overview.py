@@ -75,9 +75,9 @@ def _worst() -> QueryVariable:
     )
 
 
-def _count(title: str, description: str, counted: str, colour: str) -> Panel:
+def _count(title: str, description: str, counted: str, colour: str, width: int = 3) -> Panel:
     expr = f"count({counted} and on (site) {IS_CHOSEN}) or vector(0)"
-    about = About(title, description, "short", width=3, height=3)
+    about = About(title, description, "short", width, height=3)
     return number(about, Series(expr), steps(GOOD, (1, colour)))
 
 
@@ -101,12 +101,21 @@ def _now() -> list[Panel]:
             "Sites for which SiteSlow fires: they answer, but slower than their `expect.within`.",
             "site:sitemedic_slow_since_timestamp_seconds:held",
             NOTICE,
+            width=2,
         ),
         _count(
-            "Certificates ending",
-            "Sites for which SiteCertificateExpiring fires.",
+            "Burning",
+            "Sites for which SiteErrorBudgetBurn fires: they fail more often than `alert.objective` allows.",
+            questions.BURNING,
+            NOTICE,
+            width=2,
+        ),
+        _count(
+            "Certificates",
+            "Sites for which SiteCertificateExpiring fires: one ends soon.",
             "site:probe_ssl_earliest_cert_expiry:held",
             NOTICE,
+            width=2,
         ),
         number(
             uptime,

@@ -6,6 +6,9 @@ All answer by `site`, so that tables can join them and operators can meet.
 OPEN = 'state!~"recovered|removed"'
 """Of sitemedic_incident_info: the incidents that are not over."""
 
+BURNING = "site:sitemedic_error_budget_burn_since_timestamp_seconds:held"
+"""There while SiteErrorBudgetBurn fires."""
+
 
 def by_site(metric: str, sites: str) -> str:
     """Ask for a metric as one series per site, wherever else its labels come from."""
@@ -23,17 +26,21 @@ def state(sites: str) -> str:
 
 
 def uptime(sites: str, window: str) -> str:
-    """Ask for the share of probes that succeeded within `window`; of a young site, within 5 minutes."""
-    total = f"sum by (site) (sum_over_time(site:sitemedic_probes:increase10m{{{sites}}}[{window}]))"
-    good = f"sum by (site) (sum_over_time(site:sitemedic_probe_successes:increase10m{{{sites}}}[{window}]))"
+    """Ask for the share of probes that succeeded within `window`; of a young site, within 5 minutes.
+
+    Of what is recorded every 10 minutes: 4,320 samples for 30 days, however often a site is probed.
+    """
+    made, good = (
+        f"sum by (site) (sum_over_time(site:sitemedic_{name}:increase10m{{{sites}}}[{window}]))"
+        for name in ("probes", "probe_successes")
+    )
     young = by_site("site:sitemedic_probes:success_ratio_rate5m", sites)
-    return f"clamp_max({good} / ({total} > 0), 1) or on (site) {young}"
+    return f"clamp_max({good} / ({made} > 0), 1) or on (site) {young}"
 
 
 def budget_left(sites: str) -> str:
     """Ask for the share of 30 days' error budget that is left: 1 nothing spent, below 0 overspent."""
-    promised = by_site("sitemedic_site_objective_ratio", sites)
-    return f"1 - (1 - ({uptime(sites, '30d')})) / on (site) (1 - {promised})"
+    return by_site("site:sitemedic_error_budget:remaining_ratio30d", sites)
 
 
 def certificate_days(sites: str) -> str:
@@ -58,6 +65,7 @@ def badness(sites: str, chosen: str) -> str:
         "down": f"30 * ({by_site('site:sitemedic_down:held', sites)} == 1)",
         "failing": f"20 + 0 * ({by_site('probe_success', sites)} == 0)",
         "slow": f"10 + 0 * {by_site('site:sitemedic_slow_since_timestamp_seconds:held', sites)}",
+        "burning": f"5 + 0 * {by_site(BURNING, sites)}",
         "failed": f"1 - ({by_site('site:sitemedic_probes:success_ratio_rate5m', sites)} < 1)",
         "ending": f"0.5 + 0 * {by_site('site:probe_ssl_earliest_cert_expiry:held', sites)}",
     }

@@ -79,7 +79,7 @@ def _now() -> list[Panel]:
             decimals=0,
         ),
         number(
-            About("Latency", "How long the last probe took.", "s", 3, 4),
+            About("Last probe", "How long it took.", "s", 3, 4),
             Series(questions.by_site("probe_duration_seconds", THIS)),
         ),
         number(
@@ -180,7 +180,12 @@ def _tables() -> list[Panel]:
         f"max by ({by}) (max_over_time(ALERTS_FOR_STATE{{{THIS}}}[$__range])) and on ({by}) "
         f"max_over_time(ALERTS{{{fired}}}[$__range])"
     )
-    last = f"last_over_time(sitemedic_incident_info{{{THIS}}}[$__range])"
+    tried = (
+        "max by (incident, action, outcome) (last_over_time(sitemedic_incident_info{{{}}}[$__range]))".format
+    )
+    incidents = " or on (incident) ".join(
+        tried(f"{THIS}{more}") for more in (', outcome!=""', ', action!=""', "")
+    )
     return [
         rows(
             About("Alerts", "The alerts of this site that fired within the time shown.", "none", 12, 7),
@@ -195,21 +200,16 @@ def _tables() -> list[Panel]:
         rows(
             About(
                 "Incidents",
-                "The incidents of this site within the time shown: their states, what attempts came to.",
+                "The incidents of this site within the time shown, and what became of the attempts.",
                 "none",
                 12,
                 7,
             ),
             [
                 Label("incident", "Incident", to_incident("__value.raw")),
-                Label("state", "State"),
                 Label("action", "Action"),
                 Label("outcome", "Outcome"),
-                Column(
-                    "Was",
-                    f"max by (incident, state, action, outcome) ({last})",
-                    hidden=True,
-                ),
+                Column("Was", incidents, hidden=True),
             ],
         ),
     ]

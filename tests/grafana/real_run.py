@@ -1,8 +1,9 @@
 """A real run for the dashboards to show: every part is real, and within some 20 seconds much goes wrong.
 
 The shop (a container on the demo's server) answers wrongly and is healed; another site answers with bad
-statuses and then with the wrong content, one refuses connections, one is slow, one has a certificate that
-soon ends, and one is well. What mails there are go nowhere: nobody listens on the SMTP port.
+statuses and then with the wrong content, one fails for some seconds, one refuses connections, one is slow,
+one has a certificate that soon ends, and one is well. What mails there are go nowhere: nobody listens on
+the SMTP port.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any
 import trustme
 import yaml
 
+from stack.render import Rendered
 from tests.alertmanager_server import alertmanager_server
 from tests.demo.parts import RunningMachine, running_machine
 from tests.exporter.certificates import context
@@ -89,6 +91,7 @@ def _document(machine: RunningMachine, addresses: dict[str, str], authority: Pat
                 "recover": {"server": "machine", "container": state["container"]["name"]},
             },
             {"name": "broken", "url": addresses["broken"], "group": "acme", "expect": {"body": "Welcome"}},
+            {"name": "flaky", "url": addresses["flaky"], "alert": {"after": "1h", "objective": "99.99%"}},
             {"name": "gone", "url": addresses["gone"], "group": "acme"},
             {"name": "slow", "url": addresses["slow"], "expect": {"within": "50ms"}},
             {"name": "secure", "url": addresses["secure"], "module": "trusting"},
@@ -128,11 +131,10 @@ def _python(folder: Path, port: int, log: str, *words: str) -> AbstractContextMa
     return service("env", arguments, f"http://{address}", folder / log, "/-/ready", ROOT)
 
 
-def _start(run: Run, stack: ExitStack) -> None:
+def _start(run: Run, rendered: Rendered, stack: ExitStack) -> None:
     """Start the four services in the launcher's order."""
     folder, ports = run.folder, run.ports
-    rendered = folder / "rendered"
-    _hurried(rendered / "rules")
+    _hurried(rendered.prometheus.parent / "rules")
     stack.enter_context(_python(folder, ports["EXPORTER"], "exporter.log", "exporter"))
     urls = [f"--{name.lower()}.url=http://127.0.0.1:{ports[name]}" for name in ("EXPORTER", "ALERTMANAGER")]
     storage = f"--storage.url=sqlite:///{folder / 'remediator.db'}"
@@ -140,10 +142,10 @@ def _start(run: Run, stack: ExitStack) -> None:
     words = ("remediator", *urls, storage, *timing)
     stack.enter_context(_python(folder, ports["REMEDIATOR"], "remediator.log", *words))
     stack.enter_context(
-        alertmanager_server(rendered / "alertmanager.yml", folder / "alertmanager", ports["ALERTMANAGER"])
+        alertmanager_server(rendered.alertmanager, folder / "alertmanager", ports["ALERTMANAGER"])
     )
     run.prometheus = stack.enter_context(
-        prometheus_server(rendered / "prometheus.yml", folder / "prometheus", ports["PROMETHEUS"])
+        prometheus_server(rendered.prometheus, folder / "prometheus", ports["PROMETHEUS"])
     )
 
 
@@ -155,13 +157,14 @@ def real_run(folder: Path) -> Iterator[Run]:
     tls = context(authority, "127.0.0.1", days=CERTIFICATE_DAYS)
     with ExitStack() as stack:
         machine = stack.enter_context(running_machine(folder / "machine"))
-        broken, slow, well = (stack.enter_context(site()) for _ in range(3))
+        broken, flaky, slow, well = (stack.enter_context(site()) for _ in range(4))
         secure = stack.enter_context(in_a_loop(lambda: serving(always(answer()), tls)))
         slow.delay = 0.15
         run = Run(folder, {name: free_port() for name in _PORTS})
         run.sites = {
             "shop": f"http://127.0.0.1:{machine.site_port}/",
             "broken": broken.url,
+            "flaky": flaky.url,
             "gone": f"http://127.0.0.1:{free_port()}/",
             "slow": slow.url,
             "secure": f"https://127.0.0.1:{secure}/",
@@ -170,18 +173,20 @@ def real_run(folder: Path) -> Iterator[Run]:
         }
         environ = {f"{name}_PORT": str(port) for name, port in run.ports.items()}
         text = yaml.safe_dump(_document(machine, run.sites, folder / "ca.pem"), sort_keys=False)
-        rendered_from(folder, text, MAIL | {"SMTP_PORT": str(free_port())} | environ)
-        _start(run, stack)
-        _go_wrong(run, machine, broken)
+        done = rendered_from(folder, text, MAIL | {"SMTP_PORT": str(free_port())} | environ)
+        _start(run, done.rendered, stack)
+        _go_wrong(run, machine, broken, flaky)
         yield run
 
 
-def _go_wrong(run: Run, machine: RunningMachine, broken: Site) -> None:
-    """Break the shop once it was seen well, and wait until it is healed; break another in two ways."""
+def _go_wrong(run: Run, machine: RunningMachine, broken: Site, flaky: Site) -> None:
+    """Break the shop once it was seen well, and wait until it is healed; break two others meanwhile."""
     until(lambda: run.asked('probe_success{site="shop"} == 1'), 30, "the shop to be seen well")
-    broken.status = 503
+    broken.status = flaky.status = 503
     assert machine.order("/break", {"kind": "bad-response"}).ok
     until(lambda: run.asked('sitemedic_probe_failures_total{site="broken", reason="status"} > 2'), 20, "503")
     broken.status, broken.body = 200, "Sold out"
+    until(lambda: run.asked('sitemedic_probe_failures_total{site="flaky"} >= 8'), 20, "enough failures")
+    flaky.status = 200
     healed = 'sitemedic_incidents_total{outcome="healed"} > 0'
     until(lambda: run.asked(healed), 60, f"the shop to be healed (logs: {run.folder})")

@@ -51,6 +51,8 @@ def test_a_dashboard_has_the_uid_that_mails_and_links_name_and_its_own_file(uid:
     assert board["title"].startswith("Sitemedic: ")
     assert board["description"]
     assert not board["editable"]
+    titles = [panel["title"] for panel in panels(board)]
+    assert len(set(titles)) == len(titles)
 
 
 @pytest.mark.parametrize("uid", UIDS)
