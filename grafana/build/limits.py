@@ -46,9 +46,7 @@ def reconcile_seconds() -> float:
 def default_objective() -> float:
     """Return the share of good probes that is promised where a site says nothing else."""
     schema: Any = json.loads((ROOT / "docs" / "sites.schema.json").read_text(encoding="utf-8"))
-    return float(
-        schema["$defs"]["AlertOptions"]["properties"].get("objective", {"default": 0.999})["default"]
-    )  # PROVISIONAL
+    return float(schema["$defs"]["AlertOptions"]["properties"]["objective"]["default"])
 
 
 def lateness_seconds() -> float:
