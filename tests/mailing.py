@@ -64,8 +64,11 @@ def over(one: Alert) -> Alert:
 
 
 @contextmanager
-def mailing(folder: Path, environ: Mapping[str, str]) -> Iterator[Mailing]:
-    """Run both; a mail is what has the same label `mail`. Alertmanager's clock is one of Kolkata."""
+def mailing(folder: Path, environ: Mapping[str, str], text: str | None = None) -> Iterator[Mailing]:
+    """Run both; a mail is what has the same label `mail`. Alertmanager's clock is one of Kolkata.
+
+    `text` is another template for the plain text.
+    """
     with smtp_server() as mailbox:
         given = {**MAIL, "SMTP_PORT": str(mailbox.port), **environ}
         sites = "defaults: {email: me@acme.example}\nsites: [{name: www, url: 'http://127.0.0.1:1/'}]"
@@ -84,6 +87,9 @@ def mailing(folder: Path, environ: Mapping[str, str]) -> Iterator[Mailing]:
             "repeat_interval": "1h",
         }
         config["inhibit_rules"] = []
+        for one in config["receivers"]:
+            for mail in one.get("email_configs", ()):
+                mail["text"] = text or mail["text"]
         path.write_text(yaml.safe_dump(config))
         with (
             patch.dict(os.environ, TZ="Asia/Kolkata"),
