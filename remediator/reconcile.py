@@ -177,6 +177,8 @@ class Reconciler:
             if probe.reason != incident.probe_reason and not probe.success:
                 seen["probe_reason"] = probe.reason
         state = facts.sites.get(incident.site) if facts.sites else None
+        if incident.probe_reason is None and probe is None and state is not None and state.reason:
+            seen["probe_reason"] = state.reason  # a site that is only watched is not probed while it fails
         if incident.failing_since is None and state is not None and state.failing_since:
             seen["failing_since"] = state.failing_since
             self._shop.metrics.detect.observe(max(0.0, incident.opened_at - state.failing_since))

@@ -102,14 +102,19 @@ class Alertmanager:
     given_up: int = 0
     requests: int = 0
     failed: int = 0
+    late_failures: int = 0
     mails: bool = True
     gone: bool = False
+    looks: int = 0
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if self.gone:
             return 503, {}
         if path == "/metrics":
-            return 200, self.page()
+            page = self.page()
+            self.failed, self.late_failures = self.failed + self.late_failures, 0
+            self.looks += 1
+            return 200, page
         if path == "/api/v2/status":
             receiver = "email_configs:" if self.mails else "webhook_configs:"
             return 200, {"config": {"original": f"receivers:\n- name: x\n  {receiver}\n"}}
@@ -135,11 +140,14 @@ class Alertmanager:
         self.begun += 1
         self.requests += 1
 
-    def fails(self, times: int = 3) -> None:
-        """Try to mail one thing, and give it up."""
+    def tries(self, times: int = 3) -> None:
+        """Begin to mail one thing, in vain so far."""
         self.begun += 1
         self.requests += times
         self.failed += times
+
+    def gives_up(self) -> None:
+        """Give up what is being tried."""
         self.given_up += 1
 
     def starts_anew(self) -> None:
