@@ -240,6 +240,7 @@ def test_a_server_that_dies_beside_a_site_with_apps_is_two_mails_from_probe_to_m
             down = {*FIVE, "shop", "shop/api", "shop/db"}
             until(lambda: set(chain.posted("firing")) == down, 30, "the webhook to hear of each site")
             until(lambda: all(chain.told(name) for name in down), 30, "people to be told")
+            chain.wait_for_outages(2)
             chain.evaluations(3)
             assert sorted(chain.outages) == [
                 "[DOWN] server web-1: 5 sites: a, b, c and 2 more",
@@ -251,7 +252,7 @@ def test_a_server_that_dies_beside_a_site_with_apps_is_two_mails_from_probe_to_m
             chain.evaluations(3)
             assert {name: chain.told(name) for name in down} == dict.fromkeys(down, ("firing", "resolved"))
             assert len(chain.outages) <= 6
-            assert chain.outages[-1].startswith("[RECOVERED]")
+            until(lambda: chain.outages[-1].startswith("[RECOVERED]"), 20, "the last mail")
 
 
 @pytest.mark.full
@@ -271,6 +272,7 @@ def test_all_sites_at_once_ask_whether_it_is_us_and_still_reach_the_remediator(t
         web.status = 500
         until(lambda: set(chain.posted("firing")) == names, 30, "the webhooks")
         until(lambda: all(chain.told(name) for name in names), 30, "people to be told")
+        chain.wait_for_outages(1)
         chain.evaluations(3)
         (subject,) = chain.outages
         assert subject.startswith("[IS IT US?]")

@@ -1,9 +1,12 @@
+import math
 from pathlib import Path
 
 import pytest
 
 from core.faults import ConfigError
 from core.sites import Document, load
+from exporter.configuration import default_timeout
+from exporter.site_options import SiteOptions
 from stack.alerting import AlertingTop, MailTo, default_mail_to, site_mail_to, waits_for_healing
 from stack.parts import PARTS
 
@@ -64,6 +67,16 @@ def test_times_that_are_not_set_keep_their_defaults(tmp_path: Path) -> None:
     alerting = document.top(AlertingTop).alerting
     assert (alerting.critical.group_wait, alerting.critical.repeat_interval) == (20.0, 3600.0)
     assert alerting.warning.repeat_interval == 86400.0
+
+
+def test_the_waits_are_long_enough_for_what_breaks_together_with_the_default_settings(tmp_path: Path) -> None:
+    document = read(tmp_path, "sites: [{name: a, url: 'http://x/'}]")
+    alerting, site = document.top(AlertingTop).alerting, document.sites[0].part(SiteOptions)
+    # From the first failed probe of the first site to that of the last, in evaluations of the rules.
+    apart = site.interval + default_timeout(site.interval)
+    evaluations = math.ceil(apart / alerting.scrape_interval)
+    assert alerting.shared_wait > evaluations * alerting.scrape_interval + 10
+    assert alerting.critical.group_wait > alerting.scrape_interval
 
 
 def test_only_who_is_healed_by_itself_waits_for_healing(tmp_path: Path) -> None:
