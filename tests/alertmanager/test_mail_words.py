@@ -113,6 +113,11 @@ def test_a_subject_says_what_is_the_matter(
         ([down("a"), alert("SiteSlow", "a", summary="a: slow")], 1, "[SLOW] a: slow"),
         ([alert("SiteSlow", "a")], 1, "[RESOLVED] a: no longer slow"),
         ([alert("SiteFlapping", "a")], 1, "[RESOLVED] a: no longer flapping"),
+        (
+            [alert("SiteCertificateExpiring", "a")],
+            1,
+            "[RESOLVED] a: this warning of its certificate has ended",  # perhaps for a graver one
+        ),
         ([alert("SiteNeedsHuman", "a")], 1, "[RESOLVED] a: needs you no more"),
         ([alert("ExporterDown", summary="The exporter does not answer")], 1, "[RESOLVED] ExporterDown"),
     ],
