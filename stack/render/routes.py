@@ -30,6 +30,9 @@ def matcher(label: str, value: str, operator: str = "=") -> str:
 _ABOUT_A_SITE = matcher("part_of", "", "!=")
 """Not so a site that is not probed any more: that is the business of those who run Sitemedic."""
 
+_DIGEST_WAITS = 30.0
+"""Seconds at most: the remediator counts a digest as told two minutes after it was posted."""
+
 
 def times(patience: Times, wait: float | None = None) -> Route:
     """Return how patient a route is, with another `wait` for its first mail where one is given."""
@@ -140,7 +143,11 @@ class PeopleRoutes:
             "group_by": ["alertname", "server", "outage"],
             **times(self._alerting.critical),
         }
-        untold = {"receiver": told.digest, "matchers": [matcher("alertname", "SiteOutageUntold")]}
+        untold = {
+            "receiver": told.digest,
+            "matchers": [matcher("alertname", "SiteOutageUntold")],
+            "group_wait": prometheus_duration(min(_DIGEST_WAITS, self._alerting.warning.group_wait)),
+        }
         return {
             "receiver": told.receiver,
             **({"matchers": matchers} if matchers else {}),
