@@ -1,4 +1,4 @@
-"""The mail server is away for a while: what lasts is mailed when it is back, what came and went told in one."""
+"""A mail server that is away: what lasts is mailed when it is back, what came and went is told in one digest."""
 
 import os
 import signal
@@ -81,8 +81,7 @@ class Lab:
 
     def incident(self, name: str) -> dict[str, Any]:
         found = self._get("/api/v1/incidents").json()["incidents"]
-        newest: dict[str, Any] = next(one for one in found if one["site"] == name)
-        return newest
+        return next((one for one in found if one["site"] == name), {})
 
     def is_mailed(self, name: str, mailed: str) -> None:
         what = f"{name} to be {mailed or 'told'}"
@@ -205,7 +204,9 @@ def test_the_whole_stack_mails_what_lasts_and_tells_what_it_could_not_mail(tmp_p
                 digest, *others = sorted(_about_sites(mailbox), key=lambda subject: "gone" not in subject)
                 assert [digest.partition("]")[0]] == ["[MISSED"]
                 assert "stays" not in digest
-                assert [one.partition(":")[0] for one in others] == ["[DOWN] stays", "[RECOVERED] stays"]
+                down, recovered = sorted(others)
+                assert down.startswith("[DOWN] stays")
+                assert recovered.startswith("[RECOVERED] stays")
                 assert running.interrupt() == 0
         assert left_behind(running) == []
 
