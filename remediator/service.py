@@ -48,6 +48,8 @@ RELOAD_EVERY = 2.0
 FORGET_EVERY = 3600.0
 MOST_SHOWN = 10_000
 """Incidents in `sitemedic_incident_info`."""
+SHOWN_A_SECOND = 1000
+"""With thousands of them they are read more rarely: 10,000 take 85 ms of CPU."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class Remediator:
         self.metrics.info.rows = [
             (one.site, str(one.incident), one.state, one.action, one.outcome) for one in found
         ]
-        return timing.reconcile
+        return timing.reconcile + len(found) / SHOWN_A_SECOND
 
     def _forget_notifications(self) -> float:
         before = self.settings.now() - self.settings.timing.keep_notifications

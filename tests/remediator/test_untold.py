@@ -238,7 +238,14 @@ with lab(Path(sys.argv[1])) as at_work:
 """
 
 
-@pytest.mark.parametrize("where", ["untold", "posted", "told_later"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "posted",
+        pytest.param("untold", marks=pytest.mark.full),
+        pytest.param("told_later", marks=pytest.mark.full),
+    ],
+)
 def test_sigkill_between_any_two_steps_loses_no_outage(tmp_path: Path, where: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _DIES, str(tmp_path), where], check=False, timeout=60, capture_output=True,
