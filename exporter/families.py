@@ -70,6 +70,10 @@ HISTORY = (
         "sitemedic_slow_since_timestamp_seconds",
         "When the first probe slower than expect.within of the current streak began; 0 while it is not slow.",
     ),
+    _gauge(
+        "sitemedic_certificate_lifetime_seconds",
+        "How long the certificate that ends first is valid, from its beginning to its end.",
+    ),
 )
 """What the exporter remembers of a site."""
 

@@ -12,7 +12,9 @@ from exporter.result import HTTPFacts, Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
 _LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
-_PROBES, _GOOD, _BAD, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW = (family.name for family in HISTORY)
+_PROBES, _GOOD, _BAD, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW, _LIFETIME = (
+    family.name for family in HISTORY
+)
 _INFO, _INTERVAL, _AFTER, _WITHIN, _OBJECTIVE = (family.name for family in FIXED)
 _NO_TLS = ("", "", "")
 _NO_HTTP = ("",) * 8
@@ -86,6 +88,7 @@ def history_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
     """Return the lines of a site's history, in the order of `families.HISTORY`."""
     of, head = labels.plain, labels.head
     last = state.last
+    lifetime = last.tls.lifetime if last is not None and last.tls is not None else None
     failures = [f'{_BAD}{head}reason="{reason}"}} {count}\n' for reason, count in state.failures.items()]
     return (
         f"{_PROBES}{of} {state.probes}\n",
@@ -97,6 +100,7 @@ def history_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
         f"{_SUCCEEDED}{of} {state.succeeded.wall!r}\n" if state.succeeded else "",
         f"{_FAILING}{of} {_since(state.failing)}\n" if last is not None else "",
         f"{_SLOW}{of} {_since(state.slow)}\n" if last is not None and state.site.within is not None else "",
+        f"{_LIFETIME}{of} {lifetime!r}\n" if lifetime is not None else "",
     )
 
 

@@ -27,6 +27,8 @@ class TLSFacts(NamedTuple):
     """IANA's name of the cipher suite, e.g. `TLS_AES_128_GCM_SHA256`."""
     earliest_expiry: float | None
     """Earliest notAfter of the certificates that were sent, unix seconds."""
+    lifetime: float | None = None
+    """Seconds from that certificate's notBefore to its notAfter."""
 
 
 class HTTPFacts(NamedTuple):

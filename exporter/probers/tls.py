@@ -105,11 +105,11 @@ class Handshake:
 
     def facts(self, curl: Any) -> TLSFacts | None:
         """Return what the transfer of `curl` showed, or None where no certificate came."""
-        expiry = earliest_expiry(curl)
+        expiry, lifetime = earliest_expiry(curl)
         if expiry is None and self.agreed is None:
             return None
         version, cipher = self.agreed or ("", "")
-        return TLSFacts(_version(version), go_cipher_name(cipher) if cipher else None, expiry)
+        return TLSFacts(_version(version), go_cipher_name(cipher) if cipher else None, expiry, lifetime)
 
 
 def configure_tls(curl: Any, config: TLSConfig) -> Handshake:
@@ -133,15 +133,16 @@ def configure_tls(curl: Any, config: TLSConfig) -> Handshake:
     return handshake
 
 
-def earliest_expiry(curl: Any) -> float | None:
-    """Return the earliest notAfter of the certificates that were sent, in unix seconds."""
-    times = [
-        _seconds(value)
-        for certificate in curl.getinfo_raw(pycurl.INFO_CERTINFO)
-        for name, value in certificate
-        if name == b"Expire date"
-    ]
-    return min((time for time in times if time is not None), default=None)
+def earliest_expiry(curl: Any) -> tuple[float | None, float | None]:
+    """Return the earliest notAfter of the certificates sent, in unix seconds, and that one's lifetime."""
+    earliest = lifetime = None
+    for certificate in curl.getinfo_raw(pycurl.INFO_CERTINFO):
+        dates = dict(certificate)
+        ends = _seconds(dates.get(b"Expire date", b""))
+        if ends is not None and (earliest is None or ends < earliest):
+            begins = _seconds(dates.get(b"Start date", b""))
+            earliest, lifetime = ends, None if begins is None else ends - begins
+    return earliest, lifetime
 
 
 @lru_cache(maxsize=1)

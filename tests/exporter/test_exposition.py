@@ -19,7 +19,7 @@ from tests.exporter.loopback import run
 GOOD = Result(
     True, None, "", 1_760_000_000.0, 0.123, Phases(0.001, 0.002, 0.01, 0.1, 0.01), 0.001, 4, 1234, "http",
     http=HTTPFacts(200, 2.0, 1, True, -1, 512, 1_750_000_000.0),
-    tls=TLSFacts("TLS 1.3", "TLS_AES_128_GCM_SHA256", 1_790_000_000.0),
+    tls=TLSFacts("TLS 1.3", "TLS_AES_128_GCM_SHA256", 1_790_000_000.0, 7_776_000.0),
 )  # fmt: skip
 REFUSED = Result(
     False, Reason.REFUSED, "connection refused", 1_760_000_000.0, 0.001, prober="tcp", tcp=TCPFacts()
@@ -77,6 +77,7 @@ def test_a_good_http_probe_is_told_under_blackbox_exporters_names() -> None:
     assert value(text, "probe_http_content_length") == -1
     assert value(text, "probe_http_duration_seconds", phase="processing") == 0.1
     assert value(text, "probe_ssl_earliest_cert_expiry") == 1_790_000_000
+    assert value(text, "sitemedic_certificate_lifetime_seconds") == 7_776_000
     assert value(text, "probe_tls_version_info", version="TLS 1.3") == 1
     assert value(text, "probe_ip_protocol") == 4
     assert value(text, "probe_failed_due_to_regex") == 0

@@ -52,6 +52,7 @@ def test_a_trusted_certificate_shows_its_expiry_and_the_handshakes_facts(
     assert result.success, result
     assert result.tls is not None
     assert result.tls.earliest_expiry == ends_in(20)
+    assert result.tls.lifetime == 90 * 86400
     assert result.tls.version == "TLS 1.3"
     assert result.tls.cipher is not None
     assert result.tls.cipher.startswith("TLS_AES_")
@@ -92,6 +93,7 @@ def test_a_bad_certificate_is_a_humans_matter_and_keeps_its_expiry(
     assert words in result.detail
     assert result.tls is not None
     assert result.tls.earliest_expiry == ends_in(days)
+    assert result.tls.lifetime == 90 * 86400
 
 
 def test_a_certificate_that_nobody_verifies_is_still_read(authority: trustme.CA):
