@@ -91,36 +91,45 @@ def _open() -> Panel:
         "What is open",
         "The open incidents, what was tried last and what came of it; a number leads to the console.",
         "none",
-        width=16,
+        width=14,
         height=8,
     )
     return rows(about, cells, worst_first="Failing for")
 
 
 def _readiness() -> list[Panel]:
-    ready = {
-        "Answers": 'max(up{job="sitemedic-remediator"}) or vector(0)',
-        "Reconciles": (
-            "max(time() - sitemedic_reconcile_last_run_timestamp_seconds) "
-            f"<= bool {limits.reconcile_seconds():.0f} or vector(0)"
+    limit = f"{limits.reconcile_seconds():.0f}"
+    late = "max(time() - sitemedic_reconcile_last_run_timestamp_seconds)"
+    asked = {
+        "Ready": (
+            "It can store notifications and comes round.",
+            "min(sitemedic_remediator_ready) or vector(0)",
         ),
-        "sites.yml taken": "min(sitemedic_remediator_config_last_reload_successful) or vector(0)",
-        "Not paused": "sum(sitemedic_pauses) == bool 0",
-    }
-    meanings = {
-        "Answers": "Prometheus reaches the remediator.",
-        "Reconciles": f"Its last round was within {limits.reconcile_seconds():.0f} s (RemediatorStale).",
-        "sites.yml taken": "The last reading of sites.yml succeeded; if not, the one before stays in force.",
-        "Not paused": "No pause is in force; while one is, nothing in its scope is acted on.",
+        "Reconciles": (
+            f"Its last round was within {limit} s (RemediatorStale).",
+            f"{late} <= bool {limit} or vector(0)",
+        ),
+        "Servers": (
+            "No key or known_hosts file keeps it out of a server.",
+            "min(sitemedic_server_ready) or vector(1)",
+        ),
+        "sites.yml": (
+            "The last reading of sites.yml succeeded; if not, the one before stays in force.",
+            "min(sitemedic_remediator_config_last_reload_successful) or vector(0)",
+        ),
+        "Not paused": (
+            "No pause is in force; while one is, nothing in its scope is acted on.",
+            "sum(sitemedic_pauses) == bool 0",
+        ),
     }
     return [
         number(
-            About(title, meanings[title], "short", width=2, height=8),
+            About(title, description, "short", width=2, height=8),
             Series(expr),
             steps(BAD, (1, GOOD)),
             mappings=YES_OR_NO,
         )
-        for title, expr in ready.items()
+        for title, (description, expr) in asked.items()
     ]
 
 
@@ -149,23 +158,36 @@ def _over_time() -> list[Panel]:
 
 
 def _held_back() -> list[Panel]:
-    summed = f"sum by (decision, reason) (increase(sitemedic_decisions_total{{{HELD_BACK}}}[$__range])) > 0.5"
+    guards = "sum by (guard) (increase(sitemedic_guard_holds_total[$__range])) > 0.5"
+    reasons = (
+        f"sum by (decision, reason) (increase(sitemedic_decisions_total{{{HELD_BACK}}}[$__range])) > 0.5"
+    )
     decided = "sum by (decision, reason) (increase(sitemedic_decisions_total[$__rate_interval])) > 0"
+    named = "{{decision}}: {{reason}}"
     return [
         bars(
             About(
-                "Held back, by guard",
-                "What kept it from acting within the time shown: each new decision to wait, refuse, "
-                "observe or to hand over, by its reason. docs/how-it-works.md explains the guards.",
+                "By guard",
+                "The new decisions that each guard held back within the time shown (docs/how-it-works.md).",
                 "short",
-                12,
+                8,
                 10,
             ),
-            Series(f"sort_desc({summed})", "{{decision}}: {{reason}}"),
+            Series(f"sort_desc({guards})", "{{guard}}"),
+        ),
+        bars(
+            About(
+                "By reason",
+                "The new decisions to wait, refuse, observe or hand over within the time shown.",
+                "short",
+                8,
+                10,
+            ),
+            Series(f"sort_desc({reasons})", named),
         ),
         lines(
-            About("Decisions", "Decisions that were news, per interval shown.", "short", 12, 10),
-            [Series(decided, "{{decision}}: {{reason}}")],
+            About("Decisions", "Decisions that were news, per interval shown.", "short", 8, 10),
+            [Series(decided, named)],
         ),
     ]
 
