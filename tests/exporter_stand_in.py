@@ -21,6 +21,7 @@ class ExporterStandIn:
     failing_since: float | None = 0.0
     last_success: float | None = None
     present: bool = True
+    expiry: float | None = None
     scrapes: int = field(default=0, init=False)
 
     def fails(self, reason: str) -> None:
@@ -49,6 +50,7 @@ class ExporterStandIn:
             for name, value in (
                 ("sitemedic_failing_since_timestamp_seconds", self.failing_since),
                 ("sitemedic_last_success_timestamp_seconds", self.last_success),
+                ("probe_ssl_earliest_cert_expiry", self.expiry),
             ):
                 if value is not None:
                     lines.append(f"{name}{{{key}}} {value}")

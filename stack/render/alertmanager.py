@@ -34,6 +34,10 @@ _SILENT_WHILE = {
     "RemediatorDown": ("RemediatorStale", "RemediatorNotReady"),
 }
 
+_CERTIFICATE = "SiteCertificateExpiring"
+_STAGES = ("first", "second", "last", "expired")
+"""Of _CERTIFICATE: each takes the place of the one before, whose end is no news."""
+
 
 def alertmanager_config(document: Document, settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
     """Return the configuration as plain data; passwords stand in it as files only."""
@@ -133,6 +137,16 @@ def _inhibit_rules() -> list[dict[str, Any]]:
             **({"equal": ["site"]} if source == "SiteDown" else {}),
         }
         for source, silent in _SILENT_WHILE.items()
+    ] + [
+        {
+            "source_matchers": [matcher("alertname", _CERTIFICATE), matcher("stage", stage)],
+            "target_matchers": [
+                matcher("alertname", _CERTIFICATE),
+                matcher("stage", "|".join(_STAGES[:number]), "=~"),
+            ],
+            "equal": ["site"],
+        }
+        for number, stage in enumerate(_STAGES[1:], 1)
     ]
 
 

@@ -1,5 +1,6 @@
 """The rendered configuration in a real Prometheus and Alertmanager: an outage and what may disturb it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ pytestmark = pytest.mark.needs("prometheus", "prometheus-alertmanager")
 
 SITES = """
 defaults: {email: ops@acme.example}
-alerting: {scrape_interval: 200ms, critical: {group_wait: 0s, group_interval: 500ms, repeat_interval: 1h}}
+alerting:
+  scrape_interval: 200ms
+  critical: &at_once {group_wait: 0s, group_interval: 500ms, repeat_interval: 1h}
+  warning: *at_once
 sites: [{name: www, url: "http://www.example/"}]
 """
 
@@ -140,3 +144,27 @@ def test_a_prometheus_that_is_started_anew_fires_nothing_about_a_site_that_is_we
         assert prometheus.alerts("SiteDown") == []
         assert chain.subjects == []
         assert [alert["labels"]["alertname"] for alert in prometheus.alerts()] == ["Watchdog"]
+
+
+DAY = 86400
+
+
+def test_each_warning_of_a_certificate_is_a_mail_and_none_says_that_it_is_over_before_it_is(
+    chain: Chain,
+) -> None:
+    rules = chain.config.parent / "rules" / "certificates.yml"
+    rules.write_text(rules.read_text().replace("[10m]", "[1s]"))
+    exporter = chain.exporter
+    with chain.prometheus() as prometheus:
+        for number, (left, words) in enumerate(
+            ((20 * DAY, "in 20 days"), (5 * DAY, "in 5 days"), (3600, "within a day"), (-1, "has ended")), 1
+        ):
+            exporter.expiry = time.time() + left
+            assert words in chain.mailbox.wait_for(number, 20)[-1].subject
+            some_evaluations(prometheus, exporter)
+        assert [subject.split("]")[0] for subject in chain.subjects] == ["[CERTIFICATE"] * 4
+        exporter.expiry = time.time() + 300 * DAY
+        assert chain.mailbox.wait_for(5, 20)[-1].subject.startswith("[RESOLVED] www")
+        some_evaluations(prometheus, exporter)
+        assert len(chain.subjects) == 5
+        assert prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
