@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, union_all, update
 
 from remediator.incident import FINISHED, Decision, Incident, Look, Outcome, State
 from remediator.mail_flow import Mailed
@@ -92,8 +92,11 @@ def listing(connection: Connection, limit: int = 200, only_open: bool = False) -
 
 def summaries(connection: Connection, since: float, limit: int) -> list[Summary]:
     """Return the newest incident of each site that is open or ended since then, newest first."""
-    shown = or_(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.closed_at >= since)
-    newest = select(func.max(INCIDENTS.c.id).label("id")).where(shown).group_by(INCIDENTS.c.site).subquery()
+    columns = select(INCIDENTS.c.site, INCIDENTS.c.id)  # asked twice: with OR, all rows would be read
+    shown = union_all(
+        columns.where(INCIDENTS.c.closed_at.is_(None)), columns.where(INCIDENTS.c.closed_at >= since)
+    ).subquery()
+    newest = select(func.max(shown.c.id).label("id")).group_by(shown.c.site).subquery()
     last = (
         select(ATTEMPTS.c.incident_id, func.max(ATTEMPTS.c.id).label("id"))
         .join(newest, newest.c.id == ATTEMPTS.c.incident_id)

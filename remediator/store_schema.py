@@ -80,8 +80,7 @@ _open_only = INCIDENTS.c.closed_at.is_(None)
 Index(
     "one_open_incident", INCIDENTS.c.site, unique=True, sqlite_where=_open_only, postgresql_where=_open_only
 )
-_unmailed = INCIDENTS.c.mailed != ""
-UNMAILED = Index("incidents_unmailed", INCIDENTS.c.mailed, sqlite_where=_unmailed, postgresql_where=_unmailed)
+BY_MAILED = Index("incidents_by_mailed", INCIDENTS.c.mailed)
 
 DECISIONS = Table(
     "decisions",
@@ -179,7 +178,7 @@ def _watch_mails(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE incidents ADD COLUMN {column}"))
     kind = Float().compile(connection.dialect)
     connection.execute(text(f"ALTER TABLE incidents ADD COLUMN mailed_at {kind}"))
-    UNMAILED.create(connection)
+    BY_MAILED.create(connection)
     MAIL_FLOW.create(connection)
 
 

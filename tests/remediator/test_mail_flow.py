@@ -75,6 +75,8 @@ LOST: dict[str, list[Look]] = {
     "another's success before the first failure": [(105, "bo"), (115, "bx"), (150, "xx"), (175, "g")],
     "a request that hangs until it is given up": [(115, "b"), (145, ""), (180, ""), (260, "xg")],
     "Alertmanager started anew while it tries": [(115, "bx"), (150, "R"), (155, "")],
+    "Alertmanager started anew after its end, while it tries": [(115, "bx"), (145, "x"), (150, "R")],
+    "first tried just after its end": [(138, ""), (141, ""), (150, "bx"), (200, "xg")],
     "Alertmanager started anew, then mails flow": [(115, "bx"), (150, "R"), (170, "bo")],
     "Alertmanager away at its end": [(101, ""), (160, "R")],
     "Alertmanager away at its end, and mails flow then": [(101, ""), (160, "Rbo")],
@@ -99,6 +101,12 @@ TOLD: dict[str, list[Look]] = {
     "slow, but taken": [(115, "b"), (145, ""), (180, "o")],
     "Alertmanager started anew while all is well": [(115, "bo"), (125, "R"), (150, "bo"), (175, "")],
     "Alertmanager away at its end, its mail taken before": [(115, "bo"), (160, "Rbo"), (175, "")],
+    "Alertmanager started anew while all is well, then refused once": [
+        (115, ""),
+        (130, "R"),
+        (138, "bx"),
+        (145, "o"),
+    ],
     "a mail to nobody counts as begun for ever": [(115, "bob"), (150, "b"), (175, ""), (445, "")],
 }
 
@@ -140,9 +148,20 @@ def test_while_no_request_fails_no_outage_is_ever_untold() -> None:
                 assert first_said(found, Ended(opened, opened + lasted, early)) is Verdict.TOLD
 
 
+def test_what_was_given_up_early_in_a_long_outage_says_nothing_of_its_end() -> None:
+    looks: list[Look] = [(115, "bx"), (175, "xg"), (200, "bo"), (995, "bx"), (1005, "o")]
+    assert said(looks, Ended(100, 1000)) is Verdict.TOLD
+
+
+def test_what_fails_long_after_says_nothing_of_an_outage_that_is_judged_late() -> None:
+    last = flows([(115, ""), (175, ""), (180, "bx"), (240, "g")])[-1]
+    assert first_said([last], SHORT) is Verdict.TOLD
+
+
 def test_what_fails_now_is_known_until_a_success() -> None:
     assert flows([(10, "bx")])[-1].failing
     assert flows([(10, "bx"), (20, "R")])[-1].failing
     assert flows([(10, "bx"), (20, "box")])[-1].failing
     assert not flows([(10, "bx"), (20, "Rbo")])[-1].failing
     assert not flows([(10, "bo"), (20, "R")])[-1].failing
+    assert not flows([(10, "bxo")])[-1].failing

@@ -268,7 +268,7 @@ def test_a_database_of_the_version_before_is_brought_to_this_one(tmp_path: Path)
     with store.write() as connection:
         store_incidents.open_incidents(connection, {"www": ""}, 1.0, "")
         connection.execute(text("DROP TABLE mail_flow"))
-        connection.execute(text("DROP INDEX incidents_unmailed"))
+        connection.execute(text("DROP INDEX incidents_by_mailed"))
         for column in ("outage", "mailed", "mailed_at"):
             connection.execute(text(f"ALTER TABLE incidents DROP COLUMN {column}"))
         connection.execute(text("UPDATE meta SET value = 1 WHERE name = 'schema_version'"))
