@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-DAY = 86400
 
 
 @cache
@@ -32,12 +31,6 @@ def number_in(rule: str, pattern: str) -> float:
     return found.pop()
 
 
-def certificate_days() -> list[float]:
-    """Return the days before a certificate's end at which something is said."""
-    texts = "\n".join(expr for expr in rules().values() if "probe_ssl_earliest_cert_expiry" in expr)
-    return sorted({float(days) for days in re.findall(r"\b(\d+) \* 86400\b", texts)})
-
-
 def reconcile_seconds() -> float:
     """Return after how many seconds without a round the remediator is called stale."""
     return number_in("RemediatorStale", r"last_run_timestamp_seconds\s*>\s*(\d+)")
@@ -50,7 +43,5 @@ def default_objective() -> float:
 
 
 def lateness_seconds() -> float:
-    """Return how late probes may begin before ExporterProbesLate fires."""
-    if "ExporterProbesLate" not in rules():  # PROVISIONAL
-        return 1.0
-    return number_in("ExporterProbesLate", r"> (\d+(?:\.\d+)?)")
+    """Return how late one probe in a hundred may begin before ExporterProbesLate fires."""
+    return number_in("ExporterProbesLate", r"\)\) > (\d+)")

@@ -1,6 +1,6 @@
 """Colours, thresholds and value mappings that every panel shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import (
@@ -23,13 +23,6 @@ def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def falling(limits: Sequence[float]) -> ThresholdsConfig:
-    """Colour what gets worse as it falls: good above every limit, bad below the lowest."""
-    limits = sorted(limits)
-    colours = [*[BAD, WARNING, NOTICE][: len(limits)], GOOD]
-    return steps(colours[0], *zip(limits, colours[1:], strict=True))
-
-
 def words(meanings: Mapping[str, tuple[str, str]], nothing: str = "no data") -> list[ValueMapping]:
     """Show numbers as words: `{"1": ("up", "green")}`; a missing value reads as `nothing`."""
     options = {
@@ -43,8 +36,28 @@ def words(meanings: Mapping[str, tuple[str, str]], nothing: str = "no data") -> 
     return [ValueMap(options=options), SpecialValueMap(options=missing)]
 
 
-STATES = words({"0": ("up", GOOD), "1": ("slow", NOTICE), "2": ("failing", WARNING), "3": ("down", BAD)})
-"""A site's state: slow as SiteSlow says it, failing and not yet alerted, down as SiteDown says it."""
+STATES = words(
+    {
+        "0": ("up", GOOD),
+        "1": ("slow", NOTICE),
+        "2": ("flapping", NOTICE),
+        "3": ("failing", WARNING),
+        "4": ("down", BAD),
+    }
+)
+"""A site's state; slow, flapping and down as their alerts say it, failing as long as none does."""
+
+CERTIFICATE = words(
+    {
+        "0": ("fine", GOOD),
+        "1": ("ends soon", NOTICE),
+        "2": ("second warning", WARNING),
+        "3": ("last warning", BAD),
+        "4": ("ended", BAD),
+    },
+    nothing="none",
+)
+"""The stages of SiteCertificateExpiring."""
 
 UP_OR_DOWN = words({"1": ("up", GOOD), "0": ("down", BAD)})
 YES_OR_NO = words({"1": ("yes", GOOD), "0": ("no", BAD)})

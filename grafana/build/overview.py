@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from grafana.build import limits, questions
 from grafana.build.board import OVERVIEW, Board, asked, to_incident, to_site
-from grafana.build.looks import BAD, FIRING, GOOD, NOTICE, STATES, WARNING, YES_OR_NO, falling, steps
+from grafana.build.looks import BAD, CERTIFICATE, FIRING, GOOD, NOTICE, STATES, WARNING, YES_OR_NO, steps
 from grafana.build.panels import DATASOURCE, About, Panel, Series, lines, number, states
 from grafana.build.tables import Column, Label, rows
 
@@ -75,65 +75,48 @@ def _worst() -> QueryVariable:
     )
 
 
-def _count(title: str, description: str, counted: str, colour: str, width: int = 3) -> Panel:
+def _count(title: str, description: str, counted: str, colour: str, width: int = 2) -> Panel:
     expr = f"count({counted} and on (site) {IS_CHOSEN}) or vector(0)"
     about = About(title, description, "short", width, height=3)
     return number(about, Series(expr), steps(GOOD, (1, colour)))
 
 
 def _now() -> list[Panel]:
-    incidents = f"max by (site, incident) (sitemedic_incident_info{{{questions.OPEN}}})"
-    human = 'max by (site, incident) (sitemedic_incident_info{state="needs_human"})'
     up = About("Sites up", "Sites whose last probe succeeded.", "short", width=3, height=3)
-    uptime = About(
-        "Uptime, 24 h",
-        "Share of a day's probes that succeeded, on average over the sites.",
-        "percentunit",
-        3,
-        3,
-    )
-    promised = limits.default_objective()
+    down = "(site:sitemedic_down:held == 1)"
+    incidents = "max by (site, incident) (sitemedic_incident_info{{{}}})".format
     return [
         number(up, Series(f"count(probe_success == 1 and on (site) {IS_CHOSEN}) or vector(0)"), steps(GOOD)),
-        _count("Down", "Sites for which SiteDown fires.", "(site:sitemedic_down:held == 1)", BAD),
-        _count(
-            "Slow",
-            "Sites for which SiteSlow fires: they answer, but slower than their `expect.within`.",
-            "site:sitemedic_slow_since_timestamp_seconds:held",
-            NOTICE,
-            width=2,
+        _count("Down", "Sites for which SiteDown fires.", down, BAD, width=3),
+        *(
+            _count(title, f"Sites for which {alert} fires.", held, NOTICE)
+            for title, alert, held in (
+                ("Flapping", "SiteFlapping", questions.FLAPPING),
+                ("Slow", "SiteSlow", questions.SLOW),
+                ("Burning", "SiteErrorBudgetBurn", questions.BURNING),
+                ("Certificates", "SiteCertificateExpiring", questions.ENDING),
+            )
         ),
-        _count(
-            "Burning",
-            "Sites for which SiteErrorBudgetBurn fires: they fail more often than `alert.objective` allows.",
-            questions.BURNING,
-            NOTICE,
-            width=2,
-        ),
-        _count(
-            "Certificates",
-            "Sites for which SiteCertificateExpiring fires: one ends soon.",
-            "site:probe_ssl_earliest_cert_expiry:held",
-            NOTICE,
-            width=2,
-        ),
+        _count("Incidents", "Open incidents.", incidents(questions.OPEN), WARNING),
+        _count("With a human", "Incidents handed over.", incidents('state="needs_human"'), BAD, width=3),
+        *_altogether(),
+    ]
+
+
+def _altogether() -> list[Panel]:
+    uptime = "Share of a day's probes that succeeded, on average over the sites."
+    works = "Whether Prometheus reaches the exporter and the remediator. If not: Sitemedic itself."
+    reached = 'min(up{job=~"sitemedic-exporter|sitemedic-remediator"}) or vector(0)'
+    return [
         number(
-            uptime,
+            About("Uptime, 24 h", uptime, "percentunit", width=3, height=3),
             Series(f"avg(({questions.uptime(CHOSEN_BY_NAME, '24h')}) and on (site) {IS_CHOSEN})"),
-            steps(BAD, (promised, GOOD)),
-            decimals=3,
+            steps(BAD, (limits.default_objective(), GOOD)),
+            decimals=2,
         ),
-        _count("Open incidents", "Outages that fresh probes have not yet proved over.", incidents, WARNING),
-        _count("With a human", "Open incidents that the remediator has handed over.", human, BAD),
         number(
-            About(
-                "Sitemedic works",
-                "Whether Prometheus reaches the exporter and the remediator. If not: Sitemedic itself.",
-                "short",
-                width=3,
-                height=3,
-            ),
-            Series('min(up{job=~"sitemedic-exporter|sitemedic-remediator"}) or vector(0)'),
+            About("Works", works, "short", width=2, height=3),
+            Series(reached),
             steps(BAD, (1, GOOD)),
             mappings=YES_OR_NO,
         ),
@@ -174,12 +157,8 @@ def _sites() -> Panel:
         ),
         Column("Latency", questions.by_site("probe_duration_seconds", WORST), "s"),
         Column("Limit", questions.by_site("sitemedic_site_within_seconds", WORST), "s"),
-        Column(
-            "Certificate, days",
-            questions.certificate_days(WORST),
-            colours=falling(limits.certificate_days()),
-            decimals=0,
-        ),
+        Column("Certificate", questions.certificate_stage(WORST), mappings=CERTIFICATE),
+        Column("Days", questions.certificate_days(WORST), decimals=0),
         Label("group", "Group"),
         Label("server", "Server"),
         Column("Where", f"max by (site, group, server) (sitemedic_site_info{{{WORST}}})", hidden=True),
@@ -215,7 +194,7 @@ def _alerts() -> Panel:
 def _timeline() -> Panel:
     about = About(
         "State",
-        "The sites listed above: up, slow, failing (not yet alerted), down; a gap is no data.",
+        "The sites listed above: up, slow, flapping, failing (not yet alerted), down; a gap is no data.",
         "short",
         width=12,
         height=7,

@@ -7,7 +7,12 @@ OPEN = 'state!~"recovered|removed"'
 """Of sitemedic_incident_info: the incidents that are not over."""
 
 BURNING = "site:sitemedic_error_budget_burn_since_timestamp_seconds:held"
-"""There while SiteErrorBudgetBurn fires."""
+SLOW = "site:sitemedic_slow_since_timestamp_seconds:held"
+FLAPPING = "site:sitemedic_flapping_timestamp_seconds:held"
+ENDING = "site:probe_ssl_earliest_cert_expiry:held"
+"""There while SiteErrorBudgetBurn, SiteSlow, SiteFlapping, SiteCertificateExpiring fire."""
+
+CERTIFICATE_STAGES = {"expired": 4, "last": 3, "second": 2, "first": 1}
 
 
 def by_site(metric: str, sites: str) -> str:
@@ -16,11 +21,12 @@ def by_site(metric: str, sites: str) -> str:
 
 
 def state(sites: str) -> str:
-    """Ask for each site's state: 3 down (SiteDown fires), 2 failing, 1 slow (SiteSlow fires), 0 up."""
+    """Ask for each site's state: 4 down (SiteDown fires), 3 failing, 2 flapping, 1 slow, 0 up."""
     return (
-        f"3 * ({by_site('site:sitemedic_down:held', sites)} == 1) "
-        f"or on (site) 2 + 0 * ({by_site('probe_success', sites)} == 0) "
-        f"or on (site) 1 + 0 * {by_site('site:sitemedic_slow_since_timestamp_seconds:held', sites)} "
+        f"4 * ({by_site('site:sitemedic_down:held', sites)} == 1) "
+        f"or on (site) 3 + 0 * ({by_site('probe_success', sites)} == 0) "
+        f"or on (site) 2 + 0 * {by_site(FLAPPING, sites)} "
+        f"or on (site) 1 + 0 * {by_site(SLOW, sites)} "
         f"or on (site) 0 * {by_site('probe_success', sites)}"
     )
 
@@ -48,6 +54,20 @@ def certificate_days(sites: str) -> str:
     return f"(min by (site) (probe_ssl_earliest_cert_expiry{{{sites}}}) - time()) / 86400"
 
 
+def certificate_stage(sites: str) -> str:
+    """Ask how far SiteCertificateExpiring has come: 4 ended, 3 to 1 its warnings, 0 nothing to say.
+
+    Its limits depend on how long a certificate is valid in all, so the alert itself is asked.
+    """
+    fires = f'alertname="SiteCertificateExpiring", alertstate="firing", {sites}, stage='
+    stages = [
+        f"{number} + 0 * " + by_site("ALERTS", f'{fires}"{stage}"')
+        for stage, number in CERTIFICATE_STAGES.items()
+    ]
+    fine = f"0 * {by_site('probe_ssl_earliest_cert_expiry', sites)}"
+    return " or on (site) ".join([*stages, fine])
+
+
 def percentile(share: float, sites: str) -> str:
     """Ask for a percentile of how long probes took, each probe counted."""
     return (
@@ -62,12 +82,13 @@ def badness(sites: str, chosen: str) -> str:
     Only what is wrong is added up, so that ten thousand sites that are well cost little.
     """
     wrong = {
-        "down": f"30 * ({by_site('site:sitemedic_down:held', sites)} == 1)",
-        "failing": f"20 + 0 * ({by_site('probe_success', sites)} == 0)",
-        "slow": f"10 + 0 * {by_site('site:sitemedic_slow_since_timestamp_seconds:held', sites)}",
+        "down": f"40 * ({by_site('site:sitemedic_down:held', sites)} == 1)",
+        "failing": f"30 + 0 * ({by_site('probe_success', sites)} == 0)",
+        "flapping": f"20 + 0 * {by_site(FLAPPING, sites)}",
+        "slow": f"10 + 0 * {by_site(SLOW, sites)}",
         "burning": f"5 + 0 * {by_site(BURNING, sites)}",
+        "ending": f"2 + 0 * {by_site(ENDING, sites)}",
         "failed": f"1 - ({by_site('site:sitemedic_probes:success_ratio_rate5m', sites)} < 1)",
-        "ending": f"0.5 + 0 * {by_site('site:probe_ssl_earliest_cert_expiry:held', sites)}",
     }
     parts = [f'label_replace({expr}, "part", "{part}", "", "")' for part, expr in wrong.items()]
     well = f"0 * max by (site) ({chosen})"

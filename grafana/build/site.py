@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
 
 from grafana.build import limits, questions
 from grafana.build.board import SITE, Board, asked, marked, to_incident
-from grafana.build.looks import BAD, FIRING, GOOD, STATES, WARNING, falling, steps
+from grafana.build.looks import BAD, CERTIFICATE, FIRING, GOOD, STATES, WARNING, steps
 from grafana.build.panels import About, Panel, Series, lines, number, states
 from grafana.build.tables import Column, Label, rows
 
@@ -61,11 +61,16 @@ def _uptime(title: str, window: str) -> Panel:
 
 def _now() -> list[Panel]:
     left = "What is left of the failures that `alert.objective` allows within 30 days; below 0: overspent."
-    certificate = "Days until the first of the certificates sent ends."
     incident = f"max by (incident, state) (sitemedic_incident_info{{{THIS}, {questions.OPEN}}})"
     return [
         number(
-            About("State", "Down: SiteDown fires. Failing: not yet. Slow: SiteSlow fires.", "short", 3, 4),
+            About(
+                "State",
+                "Down: SiteDown fires; failing: not yet. Slow, flapping: their alerts fire.",
+                "short",
+                3,
+                4,
+            ),
             Series(questions.state(THIS)),
             mappings=STATES,
         ),
@@ -79,13 +84,18 @@ def _now() -> list[Panel]:
             decimals=0,
         ),
         number(
-            About("Last probe", "How long it took.", "s", 3, 4),
+            About("Last probe", "How long it took.", "s", 2, 4),
             Series(questions.by_site("probe_duration_seconds", THIS)),
         ),
         number(
-            About("Certificate, days", certificate, "none", 3, 4),
+            About("Certificate", "How far SiteCertificateExpiring has come.", "short", 2, 4),
+            Series(questions.certificate_stage(THIS)),
+            mappings=CERTIFICATE,
+            nothing="none",
+        ),
+        number(
+            About("Its days", "Days until the first of the certificates sent ends.", "none", 2, 4),
             Series(questions.certificate_days(THIS)),
-            falling(limits.certificate_days()),
             decimals=0,
         ),
         number(
@@ -107,7 +117,11 @@ def _now() -> list[Panel]:
 
 def _timeline() -> Panel:
     about = About(
-        "State over time", "Up, slow, failing (not yet alerted), down; a gap is no data.", "short", 24, 4
+        "State over time",
+        "Up, slow, flapping, failing (not yet alerted), down; a gap is no data.",
+        "short",
+        24,
+        4,
     )
     return states(about, Series(questions.state(THIS), "{{site}}"))
 

@@ -185,11 +185,24 @@ def panel_called(uid: str, title: str) -> dict[str, Any]:
     return found
 
 
-def test_the_days_of_a_certificate_change_colour_when_its_alert_speaks() -> None:
-    rules = (ROOT / "prometheus/rules/sites.yml").read_text()
-    turns = {value for value, _ in colours(panel_called("sitemedic-site", "Certificate, days")) if value}
-    assert turns == {float(days) for days in re.findall(r"(\d+) \* 86400", rules)}
-    assert turns
+def test_the_stages_of_a_certificate_are_those_of_its_alert() -> None:
+    rules = (ROOT / "prometheus/rules/certificates.yml").read_text()
+    (target,) = panel_called("sitemedic-site", "Certificate")["targets"]
+    shown = re.findall(r'stage="(\w+)"', target["expr"])
+    assert set(shown) == set(re.findall(r'"stage", "(\w+)"', rules))
+    assert shown == ["expired", "last", "second", "first"]
+    words = panel_called("sitemedic-site", "Certificate")["fieldConfig"]["defaults"]["mappings"][0]["options"]
+    assert set(words) == {"0", "1", "2", "3", "4"}
+
+
+def test_the_line_above_which_probes_are_late_is_the_alerts() -> None:
+    rules = (ROOT / "prometheus/rules/health.yml").read_text()
+    late = rules.partition("alert: ExporterProbesLate")[2].partition("- alert")[0]
+    (limit,) = re.findall(r"\)\) > (\d+)", late)
+    asked = [target["expr"] for target in panel_called("sitemedic-itself", "Probes' lateness")["targets"]]
+    assert f"vector({limit})" in asked
+    assert any(expr.startswith("histogram_quantile(0.99,") for expr in asked)
+    assert "histogram_quantile(0.99," in late
 
 
 def test_the_remediators_last_round_turns_red_when_its_alert_fires() -> None:
