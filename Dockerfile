@@ -39,7 +39,7 @@ FROM sitemedic AS demo
 USER root
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends openssh-server \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
     && mkdir -m 1777 /volumes/demo /volumes/mailbox
 COPY demo demo
 RUN python -m compileall -q /app/demo

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import requests
 
 from tests.compose.stand_ins import base_image, import_program, import_python
-from tests.docker_engine import DockerEngine, engine_folder, started_engine
+from tests.docker_engine import IMAGE, DockerEngine, engine_folder, started_engine
 
 ROOT = Path(__file__).parents[2]
 BINARY = ROOT / ".venv/bin/docker-compose"
@@ -224,6 +224,8 @@ def build_images(engine: DockerEngine, project: Path, folder: Path) -> dict[str,
         _build(engine, project, image, target)
     import_program(engine, services["prometheus"]["image"], "prometheus")
     import_program(engine, services["alertmanager"]["image"], "alertmanager", _TEMPLATES)
+    engine.import_image()
+    engine.docker("tag", IMAGE, services["grafana"]["image"])  # a shell, to look out of its mounts
     return {image: int(engine.docker("image", "inspect", "--format", "{{.Size}}", image)) for image in built}
 
 

@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from stack.programs import find_program
 from tests.docker_engine import DockerEngine
 
@@ -30,7 +32,8 @@ def import_python(engine: DockerEngine, name: str, folder: Path) -> None:
     )
     done = subprocess.run(
         (
-            *("mmdebstrap", "--mode=root", "--variant=apt", "--include=ca-certificates,python3,python3-pip"),
+            *("mmdebstrap", "--mode=root", "--variant=apt", "--include=python3,python3-pip,usr-is-merged"),
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
             *("--dpkgopt=force-unsafe-io", *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT)),
             # What is tested is Sitemedic: packages may be as old as the mirror's.
             *('--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Languages "none"'),
@@ -43,6 +46,8 @@ def import_python(engine: DockerEngine, name: str, folder: Path) -> None:
         check=False,
         timeout=400,
     )
+    if done.returncode != 0 and "CI" not in os.environ:
+        pytest.skip(f"no image to build on, Debian's packages cannot be had: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stderr[-3000:]
     engine.docker("import", "--change", 'CMD ["python3"]', str(tree), name, seconds=120)
     tree.unlink()

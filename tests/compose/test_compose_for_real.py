@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.needs("dockerd", "docker", "busybox", "mmdebstrap", "prometheus", "alertmanager"),
     pytest.mark.skipif(os.geteuid() != 0, reason="a Docker engine of our own needs root"),
     pytest.mark.skipif(not BINARY.exists(), reason="no docker-compose in .venv"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 STAY = ("exporter", "remediator", "prometheus", "alertmanager", "machine", "linode", "mailbox")
 CHECKED = ("machine", "exporter", "remediator", "alertmanager", "prometheus")
@@ -147,6 +147,28 @@ def test_no_secret_stands_in_a_command_line_or_in_what_inspect_tells(stack: Comp
     for service in STAY:
         assert WEBHOOK_TOKEN not in str(stack.inspect(service)), service
     assert WEBHOOK_TOKEN not in stack.engine.docker("inspect", stack.container("render"))
+
+
+def test_grafana_would_find_its_password_its_provisioning_and_its_dashboards(stack: ComposeStack) -> None:
+    look = (
+        'cat "$GF_SECURITY_ADMIN_PASSWORD__FILE"; echo; cat /etc/grafana/provisioning/*/*.yml > /state/all'
+        ' && cat "$GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH" >> /state/all && echo $PROMETHEUS_URL'
+    )
+    told = stack.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", "grafana", "-c", look)
+    password, prometheus = told.split()
+    assert len(password) >= 32
+    assert prometheus == "http://prometheus:9090"
+
+
+def test_an_edited_sites_yml_is_taken_over_as_the_documentation_says(stack: ComposeStack) -> None:
+    text = (stack.config / "sites.yml").read_text()
+    more = 'sites:\n  - {name: second, url: "http://mailbox:8025/", email: second@example.com}\n'
+    (stack.config / "edited").write_text(text.replace("sites:\n", more))
+    (stack.config / "edited").replace(stack.config / "sites.yml")
+    stack.compose("run", "--rm", "-T", "render")
+    stack.post("alertmanager", "/-/reload", None)
+    assert "second@example.com" in stack.get("alertmanager", "/api/v2/status")["config"]["original"]
+    until(lambda: stack.query('probe_success{site="second"} == 1'), 60, "the new site to be probed")
 
 
 def test_an_outage_of_the_demos_site_is_mailed_and_healed(
