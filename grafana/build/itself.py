@@ -43,6 +43,12 @@ def _now() -> list[Panel]:
             )
             for title, (job, otherwise) in jobs.items()
         ),
+        *_altogether(),
+    ]
+
+
+def _altogether() -> list[Panel]:
+    return [
         number(
             About(
                 "Watchdog", "The alert that always fires. If not, alerting itself has died.", "short", 3, 4
@@ -80,7 +86,6 @@ def _now() -> list[Panel]:
 
 
 def _exporter() -> list[Panel]:
-    late = "sitemedic_exporter_probe_lateness_seconds_bucket"
     return [
         lines(
             About(
@@ -91,26 +96,7 @@ def _exporter() -> list[Panel]:
                 Series("sum(rate(sitemedic_probe_failures_total[$__rate_interval]))", "failed"),
             ],
         ),
-        lines(
-            About(
-                "Probes' lateness",
-                "How long after its due time a probe begins. The dashed line is ExporterProbesLate's.",
-                "s",
-                8,
-                8,
-            ),
-            [
-                *(
-                    Series(
-                        f"histogram_quantile({share}, sum by (le) (rate({late}[$__rate_interval])))",
-                        f"{100 * share:.0f}th percentile",
-                    )
-                    for share in (0.5, 0.99)
-                ),
-                Series(f"vector({limits.lateness_seconds():g})", "limit"),
-            ],
-            limit="/^limit$/",
-        ),
+        _lateness(),
         lines(
             About(
                 "Probes in flight, skipped and broken",
@@ -128,22 +114,43 @@ def _exporter() -> list[Panel]:
     ]
 
 
+def _lateness() -> Panel:
+    late = "sum by (le) (rate(sitemedic_exporter_probe_lateness_seconds_bucket[$__rate_interval]))"
+    percentiles = [
+        Series(f"histogram_quantile({share}, {late})", f"{100 * share:.0f}th percentile")
+        for share in (0.5, 0.99)
+    ]
+    return lines(
+        About(
+            "Probes' lateness",
+            "How long after its due time a probe begins. The dashed line is ExporterProbesLate's.",
+            "s",
+            8,
+            8,
+        ),
+        [*percentiles, Series(f"vector({limits.lateness_seconds():g})", "limit")],
+        limit="/^limit$/",
+    )
+
+
+def _alerts() -> Panel:
+    firing = 'alertstate="firing", alertname!="Watchdog", site=""'
+    return rows(
+        About("Sitemedic's own alerts", "What fires now and is not about one site.", "none", 8, 9),
+        [
+            Label("alertname", "Alert"),
+            Label("severity", "Severity"),
+            Column("Now", f"max by (alertname, severity) (ALERTS{{{firing}}})", mappings=FIRING),
+        ],
+    )
+
+
 def _delivery() -> list[Panel]:
     sent = "sum by (integration) (rate(alertmanager_notifications_total[$__rate_interval]))"
     failed = "sum by (integration) (rate(alertmanager_notifications_failed_total[$__rate_interval]))"
     to_alertmanager = "sum(rate(prometheus_notifications_{}_total[$__rate_interval]))".format
-    firing = (
-        'max by (alertname, site, severity) (ALERTS{alertstate="firing", alertname!="Watchdog", site=""})'
-    )
     return [
-        rows(
-            About("Sitemedic's own alerts", "What fires now and is not about one site.", "none", 8, 9),
-            [
-                Label("alertname", "Alert"),
-                Label("severity", "Severity"),
-                Column("Now", firing, mappings=FIRING),
-            ],
-        ),
+        _alerts(),
         lines(
             About(
                 "Alertmanager's notifications",

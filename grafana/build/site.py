@@ -61,7 +61,6 @@ def _uptime(title: str, window: str) -> Panel:
 
 def _now() -> list[Panel]:
     left = "What is left of the failures that `alert.objective` allows within 30 days; below 0: overspent."
-    incident = f"max by (incident, state) (sitemedic_incident_info{{{THIS}, {questions.OPEN}}})"
     return [
         number(
             About(
@@ -83,6 +82,13 @@ def _now() -> list[Panel]:
             steps(BAD, (0, GOOD)),
             decimals=0,
         ),
+        *_last_seen(),
+        _incident(),
+    ]
+
+
+def _last_seen() -> list[Panel]:
+    return [
         number(
             About("Last probe", "How long it took.", "s", 2, 4),
             Series(questions.by_site("probe_duration_seconds", THIS)),
@@ -98,21 +104,21 @@ def _now() -> list[Panel]:
             Series(questions.certificate_days(THIS)),
             decimals=0,
         ),
-        number(
-            About(
-                "Open incident",
-                "Its number and what is being done; a click opens the console.",
-                "short",
-                3,
-                4,
-            ),
-            Series(incident, "{{incident}}: {{state}}"),
-            steps(WARNING),
-            nothing="none",
-            named=True,
-            link=to_incident("__field.labels.incident"),
-        ),
     ]
+
+
+def _incident() -> Panel:
+    incident = f"max by (incident, state) (sitemedic_incident_info{{{THIS}, {questions.OPEN}}})"
+    return number(
+        About(
+            "Open incident", "Its number and what is being done; a click opens the console.", "short", 3, 4
+        ),
+        Series(incident, "{{incident}}: {{state}}"),
+        steps(WARNING),
+        nothing="none",
+        named=True,
+        link=to_incident("__field.labels.incident"),
+    )
 
 
 def _timeline() -> Panel:
