@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
-from core.faults import ConfigError
+from core.faults import ConfigError, Fault
 
 
 def load_environment(root: Path) -> dict[str, str]:
@@ -15,15 +15,30 @@ def load_environment(root: Path) -> dict[str, str]:
     `os.environ` stays as it is. Raises ConfigError when `.env` is there but unreadable.
     """
     file = root / ".env"
-    values: dict[str, str] = {}
-    if file.exists():
-        try:
-            found = dotenv_values(file, interpolate=False)
-        except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise ConfigError.single(str(file), "", f"cannot read this file: {cause}") from error
-        values = {key: _rooted(key, value, root) for key, value in found.items() if value is not None}
+    values = {key: _rooted(key, value, root) for key, value in env_file(file).items()}
     return {**values, **os.environ}
+
+
+def env_file(file: Path) -> dict[str, str]:
+    """Return what a `.env` sets, empty where it is not there.
+
+    Raises ConfigError when it cannot be read. What stands in a line is not shown: it may be a password.
+    """
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            bindings = list(parse_stream(lines))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError.single(str(file), "", f"cannot read this file: {cause}") from error
+    wrong = [binding.original.line for binding in bindings if binding.error]
+    if wrong:
+        mend = (
+            "must be NAME=value; a value with blanks, quotes or # stands in single quotes, which are closed"
+        )
+        raise ConfigError(Fault(str(file), f"line {line}", mend) for line in wrong)
+    return {one.key: one.value for one in bindings if one.key is not None and one.value is not None}
 
 
 def _rooted(key: str, value: str, root: Path) -> str:

@@ -95,9 +95,11 @@ def _shown(target: str) -> str:
     match = _SCHEME.match(bare)
     start = match.end() if match else 0
     authority, slash, path = bare[start:].partition("/")
-    if "@" in path and (":" in authority or "@" in authority) and not _is_host(authority.rpartition("@")[2]):
-        # A slash inside an unquoted password: what stands before the last @ may be secret.
-        authority, slash, path = path.rpartition("@")[2], "", ""
+    behind = target[start + len(authority) :]
+    doubtful = not authority or ":" in authority or "@" in authority
+    if "@" in behind and doubtful and not _is_host(authority.rpartition("@")[2]):
+        # A slash, ? or # inside an unquoted password: what stands before the last @ may be secret.
+        authority, slash, path = re.split(r"[?#]", behind.rpartition("@")[2], maxsplit=1)[0], "", ""
     return bare[:start] + authority.rpartition("@")[2] + slash + path
 
 

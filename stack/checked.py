@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from stack.masking import Mask
 from stack.programs import find_program
 
 # file below the rendered folder → the command that reads it
@@ -23,7 +24,7 @@ def unchecked() -> list[str]:
 
 def faults(rendered: Path) -> list[str]:
     """Return what the tools find wrong with the configuration in `rendered`; nothing when it is sound."""
-    found = []
+    found, mask = [], Mask(rendered / "alertmanager" / "secrets")
     for name, (tool, *words) in _READERS.items():
         program = find_program(tool)
         if program is None:
@@ -32,6 +33,6 @@ def faults(rendered: Path) -> list[str]:
             (program, *words, rendered / name), capture_output=True, text=True, check=False, timeout=60
         )
         if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip().replace("\n", "\n  ")
+            said = mask((done.stdout + done.stderr).strip()).replace("\n", "\n  ")
             found.append(f"{name}: {tool} refuses it:\n  {said}")
     return found

@@ -19,7 +19,8 @@ _HOST_OF_SLACK = re.compile(r"hooks\.slack(-gov)?\.com")
 _BOT_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{30,}")
 _CHAT = re.compile(r"-?\d{1,18}")
 _TOPIC = re.compile(r"/[-_A-Za-z0-9]{1,64}")
-_PLAIN = re.compile(r"[^\s{}\"'<>`\\\x00-\x1f\x7f-\U0010ffff]+")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+(%25[A-Za-z0-9._-]+)?")
+_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}")
 
 
@@ -149,7 +150,7 @@ def _web_address(text: str, example: str) -> WebAddress:
         _ = parts.port
     except ValueError:
         raise ValueError(f"must be an address such as {example}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
         raise ValueError(f"must be an address such as {example}")
     if (
         parts.fragment
@@ -158,8 +159,12 @@ def _web_address(text: str, example: str) -> WebAddress:
         or not set(text).isdisjoint(" {}\"'<>`\\")
     ):
         raise ValueError("must be an address without quotes, braces, spaces and #; write them as %22, %7B …")
+    if _ESCAPE.search(text):
+        raise ValueError("holds a % that no two hexadecimal digits follow: write the sign itself as %25")
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     if username and not password:
         raise ValueError("a login needs a password: https://name:password@…, or https://:token@… for a token")
+    if not (username + password).isprintable():
+        raise ValueError("the login holds a control character: write it again")
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return WebAddress(Secret(bare), parts.hostname, username, Secret(password) if password else None)
+    return WebAddress(Secret(bare), parts.hostname or "", username, Secret(password) if password else None)

@@ -31,6 +31,7 @@ SERVICES = {"exporter": 9115, "prometheus": 9090, "alertmanager": 9093, "remedia
 """The services and the ports they listen on unless told otherwise."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HOST = re.compile(r"[^\s:/@{}\[\]\x00-\x1f\x7f]+|[0-9A-Fa-f:.]+")
 _ADDRESS = re.compile(r"[^@\s{}]+@[^@\s{}]+|[^@<>{}]*<[^@\s<>{}]+@[^@\s<>{}]+>")
 
 
@@ -137,6 +138,15 @@ def _make_token(path: Path) -> None:
         Path(unfinished).unlink()
 
 
+def _is_link(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+
+
 def _endpoint(service: str, published: int, target: Target) -> Endpoint:
     """Return where a service is; in compose, ports are the containers' own and never change."""
     return Endpoint(service, SERVICES[service]) if target == "compose" else Endpoint("127.0.0.1", published)
@@ -176,12 +186,11 @@ class _Reader:
         text = self._text(name)
         if text is None:
             return None
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            self._fault(name, f"must be an address such as https://status.example.com (got {text!r})")
-        if parts.username or parts.password:
+        if "@" in text:  # and the value is not shown
             self._fault(name, "must not hold a password: it is written into mails")
-        if not set(text).isdisjoint("{}\"'<> `\\"):
+        elif not _is_link(text):
+            self._fault(name, f"must be an address such as https://status.example.com (got {text!r})")
+        elif not set(text).isdisjoint("{}\"'<> `\\"):
             self._fault(name, f"must be without quotes, braces and spaces (got {text!r})")
         return text.rstrip("/")
 
@@ -196,8 +205,9 @@ class _Reader:
             for name in set_alone:
                 self._fault(name, "set SMTP_HOST too, or no mail can be sent")
             return None
-        if not set(host).isdisjoint("/{} ") or host.count(":") == 1:
-            self._fault("SMTP_HOST", f"must be a host name; the port goes into SMTP_PORT (got {host!r})")
+        if not _HOST.fullmatch(host):
+            got = "" if "@" in host else f" (got {host!r})"  # smtp://name:password@host
+            self._fault("SMTP_HOST", f"must be a host name; its port goes into SMTP_PORT{got}")
         tls = self._tls()
         port = self.port("SMTP_PORT", IMPLICIT_TLS_PORT if tls == "implicit" else 587)
         if (tls == "implicit") != (port == IMPLICIT_TLS_PORT):

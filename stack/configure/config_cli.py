@@ -3,13 +3,15 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from core.environment import load_environment
-from core.faults import ConfigError
+from core.faults import ConfigError, Fault
+from core.secrets import MASK
 from core.sites import Document, load
 from exporter.configuration import refuse_unreadable_files
 from remediator.schema import file_faults, servers
@@ -20,8 +22,11 @@ from stack.configure.unsafe import warnings
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.render import render
-from stack.settings import load_settings
+from stack.settings import Settings, load_settings
 
+T = TypeVar("T")
+_SHORTEST = 4
+"""Characters. What is shorter stands in too many words to be masked, and is no secret."""
 _COMPOSE = (("docker", "compose"), ("docker-compose",))
 
 
@@ -50,13 +55,8 @@ def check_command(file: Path) -> None:
     promtool and amtool, and docker-compose.yml to docker compose, where these are installed.
     Exits 1 when there is a fault; what is only unsafe is told.
     """
-    document = load(file, PARTS)
-    if wrong := file_faults(document):
-        raise ConfigError(wrong)
-    refuse_unreadable_files(document)
-    environ = load_environment(file.absolute().parent)
     with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
-        settings = load_settings(environ, Path(folder))
+        document, environ, settings = _read(file, Path(folder))
         notes = render(document, settings, Path(folder) / "rendered").notes
         if faults := checked.faults(Path(folder) / "rendered"):
             raise StackError("\n".join(faults))
@@ -66,6 +66,28 @@ def check_command(file: Path) -> None:
     for line in warnings(document, environ, settings.smtp):
         click.echo(f"Unsafe: {line}")
     click.echo(f"{file}: ok, {_count(document)}")
+
+
+def _read(file: Path, data: Path) -> tuple[Document, Mapping[str, str], Settings]:
+    """Return sites.yml and .env as they are understood. Raises ConfigError with the faults of both."""
+    faults: list[Fault] = []
+    document = _collected(lambda: load(file, PARTS), faults)
+    if document is not None:
+        faults.extend(file_faults(document))
+        _collected(lambda: refuse_unreadable_files(document), faults)
+    environ = _collected(lambda: load_environment(file.absolute().parent), faults)
+    settings = _collected(lambda: load_settings(environ or {}, data), faults)
+    if document is None or environ is None or settings is None or faults:
+        raise ConfigError(faults)
+    return document, environ, settings
+
+
+def _collected(read: Callable[[], T], faults: list[Fault]) -> T | None:
+    try:
+        return read()
+    except ConfigError as error:
+        faults.extend(error.faults)
+        return None
 
 
 def _compose_notes(folder: Path) -> Iterator[str]:
@@ -85,7 +107,18 @@ def _compose_notes(folder: Path) -> Iterator[str]:
         timeout=60,
     )
     if done.returncode != 0:
-        raise StackError(f"docker-compose.yml: {' '.join(command)} refuses it:\n  {done.stderr.strip()}")
+        said = _without_values(done.stderr.strip(), environment)
+        raise StackError(f"docker-compose.yml: {' '.join(command)} refuses it:\n  {said}")
+
+
+def _without_values(text: str, environment: Path) -> str:
+    """Return `text` without anything that stands behind a = in .env: compose quotes what it cannot read."""
+    lines = environment.read_text("utf-8").splitlines() if environment.is_file() else []
+    values = {line.partition("=")[2].strip().strip("'\"") for line in lines if "=" in line}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, MASK)
+    return text
 
 
 def _works(command: tuple[str, ...]) -> bool:

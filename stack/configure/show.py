@@ -1,6 +1,5 @@
 """`./sitemedic config show SITE`: what holds for a site in the end, and where each piece comes from."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,18 +49,18 @@ def _table(settings: list[Setting]) -> str:
 
 
 def _text(key: str, value: Any) -> str:
-    """Write a value as it would stand in the file, without the password in a URL."""
+    """Write a value as it would stand in the file, without the secrets in a URL."""
     if value in (None, "", [], {}):
         return "–"
     if key == "url":
-        return _without_password(str(value))
+        return _without_secrets(str(value))
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _without_password(url: str) -> str:
-    shown = instance(url)
-    return shown if "@" in re.split(r"[?#]", url, maxsplit=1)[0] else url
+def _without_secrets(url: str) -> str:
+    """Return an address without login and query: both are where tokens stand."""
+    return instance(url) + ("?…" if "?" in url else "")
 
 
 def _consequences(document: Document, site: Site) -> Iterator[str]:

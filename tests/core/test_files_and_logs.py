@@ -7,6 +7,7 @@ import pytest
 
 from core import logs
 from core.environment import load_environment
+from core.faults import ConfigError
 from core.files_watch import FileWatcher
 
 
@@ -67,3 +68,24 @@ def test_the_environment_lies_over_the_dotenv_file(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("A", "process")
     found = load_environment(tmp_path)
     assert (found["A"], found["B"], found["C"]) == ("process", "two words", "$A")
+
+
+@pytest.mark.parametrize(
+    "line", ["SMTP_PASSWORD='planted", 'API_TOKEN="planted', "planted planted=1", "=planted"]
+)
+def test_a_line_of_env_that_cannot_be_read_is_a_fault_and_not_shown(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"A=1\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_environment(tmp_path)
+    assert ".env: line 2: must be NAME=value" in str(caught.value)
+    assert "planted" not in str(caught.value)
+
+
+def test_an_env_from_windows_and_one_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfMINE='a # b'\r\nOTHER=c\r\n")
+    found = load_environment(tmp_path)
+    assert (found["MINE"], found["OTHER"]) == ("a # b", "c")
+    (tmp_path / ".env").unlink()
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(ConfigError, match="cannot read this file: Is a directory"):
+        load_environment(tmp_path)

@@ -78,6 +78,21 @@ def test_hosts_and_ports(target: str, host: str, port: int, tls: bool):
     assert (read.host, read.port, read.tls) == (host, port, tls)
 
 
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("//me:hunter2@shop.example/", "//shop.example"),
+        ("https:///me:hunter2@shop.example/", "https://shop.example"),
+        ("https://me:hunter#2@shop.example/a", "https://shop.example/a"),
+        ("https://me:hunter?2@shop.example/a", "https://shop.example/a"),
+        ("https://shop.example/?to=a@b", "https://shop.example/"),
+        ("https://shop.example:8443?to=a@b", "https://shop.example:8443"),
+    ],
+)
+def test_a_password_that_breaks_the_address_is_not_shown(target: str, shown: str):
+    assert instance(target).removeprefix("//").rstrip("/") == shown.removeprefix("//").rstrip("/")
+
+
 @pytest.mark.parametrize("target", ["h", "tcp://h", "http://h:80", "h:0x50", "h:80/x", "me:pw@h:80", ""])
 def test_what_is_no_host_and_port_is_refused_without_showing_a_secret(target: str):
     with pytest.raises(TargetError) as caught:

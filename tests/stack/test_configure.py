@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from stack.checked import faults
 from stack.configure.config_cli import config_group
 from stack.errors import StackError
 
@@ -22,7 +23,7 @@ sites:
     recover: {server: web, container: nginx}
     needs: [db]
   - {name: db, url: "tcp://10.0.0.5:5432", module: tcp_connect}
-  - {name: api, url: "https://api.example.com/", module: private}
+  - {name: api, url: "https://api.example.com/?key=hunter6", module: private}
 """
 
 
@@ -48,7 +49,7 @@ def test_show_tells_settings_origins_and_what_they_come_to_without_a_password(fo
     assert "hunter" not in shown.output
     lines = [" ".join(line.split()) for line in shown.output.splitlines()]
     assert lines[0] == "shop (sites.yml: sites[0])"
-    assert "url https://shop.example.com/health sites[0]" in lines
+    assert "url https://shop.example.com/health?… sites[0]" in lines
     assert "interval 15s built in" in lines
     assert "recover.container nginx sites[0]" in lines
     assert "Probed every 15s with module http_2xx, 5s at most." in lines
@@ -56,6 +57,12 @@ def test_show_tells_settings_origins_and_what_they_come_to_without_a_password(fo
     assert "Healing (auto): restarts nginx on web as root@203.0.113.7:22." in lines
     assert "May reboot Linode 1." in lines
     assert "Healed only while these are healthy: db." in lines
+
+
+def test_show_hides_what_an_address_asks_for(folder: Path) -> None:
+    shown = asked(folder, "show", "api").output
+    assert "https://api.example.com/?…" in shown
+    assert "hunter" not in shown
 
 
 def test_show_of_a_site_that_is_only_watched_says_so(folder: Path) -> None:
@@ -132,3 +139,37 @@ def test_check_has_docker_compose_read_its_file(folder: Path, monkeypatch: pytes
     refused = asked(folder, "check")
     assert isinstance(refused.exception, StackError)
     assert "docker-compose refuses it:\n  services.x: bad" in str(refused.exception)
+
+
+def test_what_compose_says_holds_no_value_of_the_env(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = folder / "bin"
+    programs.mkdir()
+    compose = programs / "docker-compose"
+    compose.write_text(f'#!/bin/sh\n[ "$1" = version ] || {{ cat {folder}/.env >&2; exit 15; }}\n')
+    compose.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    (folder / ".env").write_text("API_TOKEN='hunter7 $x'\nWEBHOOK_TOKEN=hunter8\n")
+    refused = asked(folder, "check")
+    assert "WEBHOOK_TOKEN=********" in str(refused.exception)
+    assert "hunter" not in str(refused.exception)
+
+
+def test_check_tells_the_faults_of_both_files_at_once(folder: Path) -> None:
+    (folder / "sites.yml").write_text("sites: [{name: a, url: ftp://x/}]")
+    (folder / ".env").write_text("EXPORTER_PORT=http\n")
+    told = str(asked(folder, "check").exception)
+    assert "sites.yml: sites[0].url: must begin with" in told
+    assert ".env: EXPORTER_PORT: must be a port" in told
+
+
+def test_what_amtool_says_holds_no_secret(tmp_path: Path) -> None:
+    secrets = tmp_path / "alertmanager" / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "webhook_url").write_text("http://x.example/%zzhunter9")
+    (tmp_path / "alertmanager" / "alertmanager.yml").write_text(
+        "route: {receiver: a}\n"
+        "receivers: [{name: a, webhook_configs: [{url: 'http://x.example/%zzhunter9'}]}]\n"
+    )
+    told = next(line for line in faults(tmp_path) if line.startswith("alertmanager/"))
+    assert "http://x.example/********" in told
+    assert "hunter" not in told

@@ -101,7 +101,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert found == [
         ".env: EXPORTER_PORT: must be a port from 1 to 65535 (got 'http')",
         ".env: GRAFANA_PORT: must be a port from 1 to 65535 (got '70000')",
-        ".env: SMTP_HOST: must be a host name; the port goes into SMTP_PORT (got 'smtp.example.com:25')",
+        ".env: SMTP_HOST: must be a host name; its port goes into SMTP_PORT (got 'smtp.example.com:25')",
         ".env: SMTP_TLS: must be starttls, implicit or none (got 'ssl')",
         ".env: SMTP_FROM: set it to the address that mails come from, such as medic@example.com",
         ".env: PUBLIC_URL: must be an address such as https://status.example.com (got 'status.example.com')",
@@ -123,6 +123,10 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ),
         ({"SMTP_FROM": "two@x.example, one@x.example"}, "SMTP_FROM: must be one address"),
         ({"PUBLIC_URL": "https://me:pw@x.example"}, "PUBLIC_URL: must not hold a password"),
+        ({"PUBLIC_URL": "https://[::1"}, "PUBLIC_URL: must be an address such as"),
+        ({"PUBLIC_URL": "https://x.example:port"}, "PUBLIC_URL: must be an address such as"),
+        ({"SMTP_HOST": "[::1]"}, "SMTP_HOST: must be a host name"),
+        ({"SMTP_HOST": "\x1b[31m"}, "SMTP_HOST: must be a host name"),
         ({"PUBLIC_URL": 'https://x.example/{{"'}, "PUBLIC_URL: must be without quotes, braces and spaces"),
     ],
 )
@@ -130,6 +134,21 @@ def test_a_fault_in_the_mail_settings_says_the_mend(
     tmp_path: Path, environ: dict[str, str], message: str
 ) -> None:
     assert any(message in fault for fault in faults(tmp_path, **{**SMTP, **environ}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PUBLIC_URL", "https://me:planted@x.example/?a=b"),
+        ("GRAFANA_URL", "https://me:planted@[::1"),
+        ("ALERTMANAGER_URL", "https://me:planted@x.example/ {"),
+        ("SMTP_HOST", "smtp://me:planted@x.example"),
+    ],
+)
+def test_a_password_in_the_wrong_line_is_not_shown(tmp_path: Path, name: str, value: str) -> None:
+    (told,) = faults(tmp_path, **{**SMTP, name: value})
+    assert told.startswith(f".env: {name}: must")
+    assert "planted" not in told
 
 
 def test_mail_settings_without_a_server_are_told(tmp_path: Path) -> None:
@@ -201,6 +220,9 @@ def test_receivers_show_nothing_of_their_lines(tmp_path: Path) -> None:
         ("WEBHOOK_URL", "https://planted.example:port/", "must be an address such as"),
         ("WEBHOOK_URL", "https://x.example/{{planted}}", "without quotes, braces, spaces and #"),
         ("WEBHOOK_URL", "https://x.example/plänted", "without quotes, braces, spaces and #"),
+        ("WEBHOOK_URL", "https://x.example/%zzplanted", "write the sign itself as %25"),
+        ("WEBHOOK_URL", "https://a|planted/", "must be an address such as"),
+        ("WEBHOOK_URL", "https://:planted%0a@x.example/", "the login holds a control character"),
         ("HEARTBEAT_URL", "planted", "must be an address such as https://hc-ping.com/your-uuid"),
         ("PAGERDUTY_ROUTING_KEY", "planted", "32 letters and digits of an Events API v2 integration"),
     ],
