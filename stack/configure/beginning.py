@@ -82,7 +82,7 @@ def _server(healing: Healing) -> list[str]:
 def _recover(healing: Healing | None) -> list[str]:
     if healing is None:
         return [
-            "    # What heals it, with servers: (docs/configuration.md). Without it it is watched only:",
+            "    # What heals it, with servers: (docs/configuration.md). Else it is watched only:",
             "    # recover: {server: web, container: nginx}",
         ]
     return [
