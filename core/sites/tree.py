@@ -66,7 +66,7 @@ class SiteTree:
         if name is None:
             self.faults.append(Fault(file, f"{path}.name", "is required"))
             name = f"?{len(self.sites)}"
-        elif not _is_name(name, free_name):
+        elif not is_name(name, free_name):
             self.faults.append(Fault(file, f"{path}.name", f"{NAME_RULE} (got {name!r})"))
             name = str(name)
         whole = f"{parent.name}/{name}" if parent else str(name)
@@ -87,7 +87,8 @@ class SiteTree:
         return iter(self.sites)
 
 
-def _is_name(name: object, free: bool) -> bool:
+def is_name(name: object, free: bool = False) -> bool:
+    """Say whether a site may be called that; a `free` one may hold what an address does."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         return False
     return free or (len(name) <= 100 and name == name.strip() and not set(name) & set("/\"'`\\"))

@@ -1,7 +1,8 @@
 """What `init` must know to write the first sites.yml and .env."""
 
-import re
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from core.secrets import Secret
@@ -28,6 +29,11 @@ class Mail:
     password: Secret | None = None
     password_file: str = ""
 
+    @property
+    def lacks_password(self) -> bool:
+        """Say whether there is a login whose password the user still has to write down."""
+        return bool(self.username) and not self.password_file and not (self.password or Secret("")).reveal()
+
 
 @dataclass(frozen=True)
 class Healing:
@@ -41,14 +47,14 @@ class Healing:
 
 @dataclass(frozen=True)
 class Answers:
-    """Everything that is asked; None is: not wanted now."""
+    """Everything that is asked; None or empty is: not wanted now."""
 
     url: str
     name: str
     email: str = ""
     mail: Mail | None = None
     healing: Healing | None = None
-    canaries: tuple[str, ...] = field(default=CANARIES)
+    canaries: tuple[str, ...] = ()
 
 
 def whole_url(text: str) -> str:
@@ -56,14 +62,13 @@ def whole_url(text: str) -> str:
     cleaned = text.strip()
     url = cleaned if "://" in cleaned else f"https://{cleaned}"
     prober_of(url)
-    if url.startswith("http") and not urlsplit(url).path:
-        return f"{url}/"
-    return url
+    parts = urlsplit(url)
+    return parts._replace(path="/").geturl() if parts.scheme.startswith("http") and not parts.path else url
 
 
 def name_of(url: str) -> str:
     """Return a short name for a site: `https://www.shop.example.com/` is `shop`."""
     host = urlsplit(url).hostname or "site"
-    if re.fullmatch(r"[\d.:a-f]*[.:][\d.:a-f]+", host):
-        return host
+    with suppress(ValueError):
+        return str(ip_address(host))
     return host.removeprefix("www.").split(".")[0] or "site"

@@ -1,13 +1,13 @@
 """The text of a first sites.yml and .env: few lines, each with the word that a new user needs."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
-from stack.configure.answers import Answers, Healing, Mail
+from stack.configure.answers import CANARIES, Answers, Healing, Mail
 
 _ENV_EXAMPLE = Path(__file__).parents[2] / ".env.example"
 _ENV_LINE = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=")
@@ -34,14 +34,13 @@ def sites_text(answers: Answers) -> str:
                 "sites:",
                 f"  - name: {_scalar(answers.name)}",
                 f"    url: {_scalar(answers.url)}",
-                "    # What a good answer is, beyond any 2xx status; above `within` it counts as slow:",
-                '    # expect: {status: 200, body: "a word of the page", within: 800ms}',
+                *_expect(answers.url),
                 "    # When it alerts (30s is the default):",
                 "    # alert: {after: 1m, severity: critical}",
                 *_recover(healing),
                 "    # Parts of it, told in the same mail:",
                 "    # apps:",
-                f"    #   - {{name: api, url: {_scalar(answers.url.rstrip('/') + '/api/health')}}}",
+                f"    #   - {{name: api, url: {_scalar(_app_of(answers.url))}}}",
                 "",
                 *_mode(healing),
             ]
@@ -58,11 +57,32 @@ def _defaults(email: str) -> list[str]:
     return [f"{told:<32} # who is mailed: one address, or a list [a@…, b@…]", interval]
 
 
-def _canaries(canaries: Iterable[str], healing: Healing | None) -> list[str]:
+def _expect(url: str) -> list[str]:
+    if not _is_web(url):
+        return ["    # Above this it counts as slow:", "    # expect: {within: 800ms}"]
+    return [
+        "    # What a good answer is, beyond any 2xx status; above `within` it counts as slow:",
+        '    # expect: {status: 200, body: "a word of the page", within: 800ms}',
+    ]
+
+
+def _is_web(url: str) -> bool:
+    return urlsplit(url).scheme.startswith("http")
+
+
+def _app_of(url: str) -> str:
+    """Return an address that may be a part of the site, as an example."""
+    if not _is_web(url):
+        return "https://api.example.com/health"
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/api/health"
+
+
+def _canaries(canaries: tuple[str, ...], healing: Healing | None) -> list[str]:
     """Canaries matter where something is healed; they are shown all the same."""
-    listed = f"canaries: {_scalar(list(canaries))}"
+    listed = f"canaries: {_scalar(list(canaries or CANARIES))}"
     lines = ["# Addresses of others that are always up. While all of them fail, the fault is at our end."]
-    return [*lines, listed if healing and canaries else f"# {listed}", ""]
+    return [*lines, listed if healing or canaries else f"# {listed}", ""]
 
 
 def _server(healing: Healing) -> list[str]:
@@ -108,7 +128,7 @@ def _scalar(value: Any) -> str:
 
 def env_text(answers: Answers) -> str:
     """Return a .env: the example's lines, with what was answered in their places."""
-    wanted = _variables(answers.mail) if answers.mail else {}
+    wanted = variables(answers.mail) if answers.mail else {}
     lines = []
     for line in _ENV_EXAMPLE.read_text(encoding="utf-8").splitlines():
         match = _ENV_LINE.match(line)
@@ -122,19 +142,25 @@ def env_text(answers: Answers) -> str:
     return "\n".join([*lines, *(f"{name}={_quoted(value)}" for name, value in wanted.items())]) + "\n"
 
 
-def _variables(mail: Mail) -> dict[str, str]:
+def variables(mail: Mail) -> dict[str, str]:
+    """Return the lines of .env that say how mails are sent."""
     found = {"SMTP_HOST": mail.host, "SMTP_PORT": mail.port}
     if mail.username:
         found["SMTP_USERNAME"] = mail.username
     if mail.password_file:
         found["SMTP_PASSWORD_FILE"] = mail.password_file
-    elif mail.password is not None:
-        found["SMTP_PASSWORD"] = mail.password.reveal()
+    elif mail.username:
+        found["SMTP_PASSWORD"] = mail.password.reveal() if mail.password else ""
     return {**found, "SMTP_FROM": mail.sender}
 
 
 def _quoted(value: str) -> str:
-    """Write a value as python-dotenv and docker compose both read it."""
+    """Write a value as python-dotenv reads it, and docker compose too.
+
+    Only of a value that holds both a backslash and a dollar compose has its own idea; it uses none such.
+    """
     if _PLAIN.fullmatch(value):
         return value
+    if "\\" in value and "$" not in value:  # within single quotes compose doubles it
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

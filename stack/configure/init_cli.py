@@ -20,10 +20,11 @@ from exporter.target import instance
 from exporter.verdict import marks_for, verdicts
 from stack.configure.answers import Answers, Healing
 from stack.configure.asking import Given, ask
-from stack.configure.beginning import env_text, sites_text
+from stack.configure.beginning import env_text, sites_text, variables
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.render.files import write_whole
+from stack.settings import load_settings
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(path_type=Path)
@@ -56,8 +57,10 @@ def init_command(folder: Path, yes: bool, force: bool, **given: Any) -> None:
     if sites_file.exists() and not force:
         raise StackError(f"{sites_file} is there already: edit it, or let --force replace it")
     keeps_env = env_file.exists() and not force
+    given["smtp_password_file"] = _seen_from(folder, given["smtp_password_file"])
     answers = ask(Given(**given), asks=sys.stdin.isatty() and not yes, mail_is_set=keeps_env)
-    text = _sound(sites_text(answers))
+    text = sites_text(answers)
+    _refuse_unsound(text, answers, folder)
     try:
         if not keeps_env:
             write_whole(env_file, env_text(answers), 0o600)
@@ -72,16 +75,30 @@ def init_command(folder: Path, yes: bool, force: bool, **given: Any) -> None:
         click.echo(line)
 
 
-def _sound(text: str) -> str:
-    """Return the text if it is a sound sites.yml. Raises ConfigError with what is wrong with the answers."""
-    with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
-        path = Path(folder) / "sites.yml"
-        path.write_text(text, encoding="utf-8")
+def _seen_from(folder: Path, file: Path | None) -> str:
+    """Return how .env in `folder` names a file that was named from here."""
+    if file is None:
+        return ""
+    place = file.absolute()
+    return str(place.relative_to(folder) if place.is_relative_to(folder) else place)
+
+
+def _refuse_unsound(sites: str, answers: Answers, folder: Path) -> None:
+    """Raise StackError with what is wrong with the answers, while nothing is written yet."""
+    with tempfile.TemporaryDirectory(prefix="sitemedic-") as trial:
+        path = Path(trial) / "sites.yml"
+        path.write_text(sites, encoding="utf-8")
         try:
             load(path, PARTS)
+            if answers.mail is not None:
+                environ = variables(answers.mail)
+                if answers.mail.password_file:
+                    environ["SMTP_PASSWORD_FILE"] = str(folder / answers.mail.password_file)
+                elif answers.mail.lacks_password:
+                    environ["SMTP_PASSWORD"] = "not known yet"
+                load_settings(environ, Path(trial) / "data")
         except ConfigError as error:
-            raise StackError(f"nothing was written, since sites.yml would be wrong:\n{error}") from error
-    return text
+            raise StackError(f"nothing was written, since this is wrong:\n{error}") from error
 
 
 async def _probed(url: str) -> tuple[str, Result]:
@@ -95,6 +112,8 @@ def _next_steps(answers: Answers, keeps_env: bool) -> Iterator[str]:
         yield from _on_the_server(answers.healing)
     yield "Next:"
     yield "  ./sitemedic config check   tells what is wrong or unsafe"
+    if answers.mail is not None and answers.mail.lacks_password:
+        yield "  .env                       write your mail server's password behind SMTP_PASSWORD="
     if answers.mail is not None or keeps_env:
         yield "  ./sitemedic mail test      sends one mail, and says what went wrong"
     else:
