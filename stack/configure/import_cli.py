@@ -1,7 +1,10 @@
 """`./sitemedic import`: a sites.yml out of what another monitor was told."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,42 +60,72 @@ def _read(file: Path, modules_file: Path | None, folder: Path) -> Imported:
                 return import_uptime_kuma(*monitors_of_database(file))
     except OSError as error:
         raise ImportFileError(f"{file} cannot be read: {error.strerror}") from error
-    raw = read_yaml(file, file.name)  # JSON is YAML too
+    raw = _json(file)
+    if raw is None:
+        raw = read_yaml(file, file.name)
     if isinstance(raw, Mapping) and "scrape_configs" in raw:
         beside = file.parent / "blackbox.yml"
         modules = modules_file or (beside if beside.is_file() else None)
         return import_prometheus(file, {str(key): value for key, value in raw.items()}, modules, folder)
     if isinstance(raw, Mapping) and "monitorList" in raw:
-        return import_uptime_kuma(*monitors_of_backup(file.read_text("utf-8")))
+        return import_uptime_kuma(*monitors_of_backup(raw))
     raise ImportFileError(
         f"{file.name} is neither a Prometheus configuration (it has no scrape_configs) "
         "nor an Uptime Kuma backup (no monitorList)"
     )
 
 
+def _json(file: Path) -> Any:
+    """Return what a file holds if it is JSON, else None; YAML reads some of its escapes otherwise."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    except RecursionError as error:
+        raise ImportFileError(f"{file.name} is nested too deeply") from error
+
+
 def _written(found: Imported, source: Path, out: Path) -> int:
     """Write what was found where it is sound; return how many sites that makes. Raises StackError."""
-    text = sites_text(found, source)
     folder = _folder(out)
     trial = folder / f".import-{out.name.strip('-') or 'sites.yml'}"
     try:
-        write_whole(trial, text)
-        sites = len(load(trial, PARTS).sites)
+        text, sites = _sound(found, source, trial)
         if str(out) == "-":
             click.echo(text, nl=False)
         else:
             trial.replace(out)
     except OSError as error:
         raise StackError(f"cannot write to {folder}: {error.strerror}") from error
-    except ConfigError as error:
-        told = str(error).replace(trial.name, "sites.yml")
-        raise StackError(f"nothing was written, since it would not be a right sites.yml:\n{told}") from error
     finally:
-        trial.unlink(missing_ok=True)
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
     return sites
+
+
+def _sound(found: Imported, source: Path, trial: Path) -> tuple[str, int]:
+    """Return the sites.yml, which then stands in `trial`, and how many sites it has.
+
+    What would be wrong in it is left out and noted. Raises StackError when that leaves nothing, or does
+    not help.
+    """
+    while True:
+        text = sites_text(found, source)
+        write_whole(trial, text)
+        try:
+            return text, len(load(trial, PARTS).sites)
+        except ConfigError as error:
+            left_out = found.leave_out(fault for fault in error.faults if fault.file == trial.name)
+            if left_out and (found.sites or found.site_files):
+                continue
+            told = "\n".join(found.notes) if left_out else str(error).replace(trial.name, "sites.yml")
+            raise StackError(
+                f"nothing was written, since it would not be a right sites.yml:\n{told}"
+            ) from error
 
 
 def _say(found: Imported, sites: int) -> None:
     for note in found.notes:
         click.echo(f"Not imported: {note}", err=True)
-    click.echo(f"{sites} sites. Next: ./sitemedic config check", err=True)
+    noun = "site" if sites == 1 else "sites"
+    click.echo(f"{sites} {noun}. Next: ./sitemedic config check", err=True)

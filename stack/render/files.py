@@ -11,7 +11,7 @@ from core.durations import format_duration
 
 _HEADER = "# Written by `./sitemedic render` out of sites.yml and .env: edit those, not this.\n"
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml's, where PyYAML was built with it: the routes of thousands of sites in a second, not in ten."""
 
 
@@ -34,7 +34,7 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
 
 def write_yaml(path: Path, config: Mapping[str, Any], mode: int = 0o644) -> Path:
     """Write a configuration as YAML."""
-    text = yaml.dump(dict(config), Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump(dict(config), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=110)
     return write_whole(path, _HEADER + text, mode)
 
 
