@@ -61,9 +61,7 @@ def _announce(stack: Stack) -> None:
         stack.say(f"Sitemedic in {stack.home.root}")
         return
     stack.say("DEMO: there is no sites.yml here, so this watches a site of its own, made to be broken.")
-    stack.say(
-        f"DEMO: it keeps to {stack.home.data}. To watch your own sites: copy sites.example.yml to sites.yml."
-    )
+    stack.say(f"DEMO: it keeps to {stack.home.data}. To watch your own: ./sitemedic init")
 
 
 def _need_ports(stack: Stack, environ: Mapping[str, str]) -> None:

@@ -35,11 +35,9 @@ def read_yaml(path: Path, shown: str) -> Any:
     except UnicodeDecodeError as error:
         raise ConfigError.single(shown, "", "is not UTF-8 text") from error
     except OSError as error:
-        mend = (
-            "copy sites.example.yml to it"
-            if isinstance(error, FileNotFoundError)
-            else "check its permissions"
-        )
+        missing = isinstance(error, FileNotFoundError)
+        first = "make one: ./sitemedic init" if path.name == "sites.yml" else "look at its name and folder"
+        mend = first if missing else "check its permissions"
         raise ConfigError.single(shown, "", f"cannot be read: {error.strerror} ({mend})") from error
     try:
         return yaml.load(text, Loader=_Loader)

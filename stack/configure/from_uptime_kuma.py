@@ -15,14 +15,10 @@ from core.sites.validate import validate
 from stack.alerting import MailOptions
 from stack.configure.imported import Imported, ImportFileError
 from stack.configure.kuma_monitor import Monitor, Notification
+from stack.configure.secret_words import SECRET_WORD
 
 _LEAST_AFTER = 30.0
 """Seconds that a site fails before it alerts, at least: Uptime Kuma mails at the first failure by default."""
-
-_SECRET = re.compile(
-    r"auth|cookie|session|passw|secret|token|(api|access|private)[-_ ]?key|-key$", re.IGNORECASE
-)
-"""Words that a header's name or a body has where a secret stands in it."""
 
 _STATUSES = re.compile(r"(\d{3})(?:-(\d{3}))?", re.ASCII)
 
@@ -142,7 +138,7 @@ def _options(monitor: Monitor, module: str, found: Imported) -> Iterator[tuple[s
         yield "method", monitor.method.upper()
     if headers := dict(_headers(monitor, found)):
         yield "headers", headers
-    if _SECRET.search(monitor.body):
+    if SECRET_WORD.search(monitor.body):
         found.note(f"{monitor.name}: the body that it sends, since it seems to hold a secret")
     elif monitor.body:
         yield "body", monitor.body
@@ -161,7 +157,7 @@ def _options(monitor: Monitor, module: str, found: Imported) -> Iterator[tuple[s
 def _headers(monitor: Monitor, found: Imported) -> Iterator[tuple[str, str]]:
     """Yield the headers without those that hold a secret, which are told."""
     for key, value in monitor.headers.items():
-        if _SECRET.search(key):
+        if SECRET_WORD.search(key):
             found.note(f"{monitor.name}: the header {key}, since it holds a secret")
         else:
             yield key, value

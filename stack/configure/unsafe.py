@@ -8,9 +8,11 @@ from core.sites import Document, Options
 from exporter.site_options import SiteOptions, TopOptions
 from exporter.target import instance
 from remediator.schema import servers, targets
+from stack.configure.secret_words import SECRET_WORD
 from stack.settings import LOOPBACK, Smtp
 
 _OTHERS = 0o007
+_OWN_WAYS = "basic_auth.password_file and authorization.credentials_file keep one in a file of its own"
 _SECRET_WORDS = ("PASSWORD", "TOKEN", "KEY", "URL", "TELEGRAM")
 """Variables whose name ends so hold something that others should not read."""
 
@@ -29,13 +31,22 @@ def _secrets_in_the_file(document: Document) -> Iterator[str]:
     for module, options in document.top(TopOptions).modules.items():
         for key in _secret_keys(options):
             yield f"{name}: modules.{module}.{key}: a secret stands in it: put it into a file of its own"
+        for header in getattr(getattr(options, "http", None), "headers", {}):
+            if SECRET_WORD.search(header):
+                yield f"{name}: modules.{module}.http.headers.{header}: seems to hold a secret: {_OWN_WAYS}"
     for site in document.sites:
-        url = site.part(SiteOptions).url
-        if "@" in url.partition("?")[0] and "@" not in instance(url):
+        if _holds_login(site.part(SiteOptions).url):
             yield (
                 f"{site.file}: {site.path}.url: a password stands in the file: "
                 "give the site a module with basic_auth and password_file"
             )
+    for number, canary in enumerate(document.top(TopOptions).canaries):
+        if _holds_login(canary):
+            yield f"{name}: canaries[{number}]: a password stands in the file: take an address without one"
+
+
+def _holds_login(url: str) -> bool:
+    return "@" in url.partition("?")[0] and "@" not in instance(url)
 
 
 def _secret_keys(options: Options, prefix: str = "") -> Iterator[str]:

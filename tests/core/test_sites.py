@@ -165,8 +165,8 @@ def test_a_file_that_is_no_sites_yml_is_refused_with_the_mend(tmp_path: Path, te
     assert fault in "\n".join(faults(tmp_path, text))
 
 
-def test_a_missing_file_says_what_to_copy(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"copy sites\.example\.yml"):
+def test_a_missing_file_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sitemedic init"):
         load(tmp_path / "sites.yml", PARTS)
 
 

@@ -64,7 +64,7 @@ def test_a_bad_configuration_is_told_whole(tmp_path: Path) -> None:
 def test_a_missing_configuration_says_what_to_do(tmp_path: Path) -> None:
     status, said = exporter_ends(f"--config.file={tmp_path / 'sites.yml'}")
     assert status == 1
-    assert said == "sites.yml: cannot be read: No such file or directory (copy sites.example.yml to it)\n"
+    assert said == "sites.yml: cannot be read: No such file or directory (make one: ./sitemedic init)\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")

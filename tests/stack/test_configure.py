@@ -12,7 +12,7 @@ from stack.errors import StackError
 KEYS = """
 modules:
   private: {prober: http, http: {basic_auth: {username: me, password: hunter2}}}
-  token: {prober: http, http: {bearer_token: hunter3}}
+  token: {prober: http, http: {bearer_token: hunter3, headers: {X-Api-Key: hunter7, X-A: b}}}
 servers:
   web: {ssh: 203.0.113.7, linode: 1, may_reboot: true}
 """
@@ -91,6 +91,7 @@ def test_check_tells_what_is_unsafe_and_still_says_ok(folder: Path) -> None:
     for beginning in (
         "sites.yml: modules.private.http.basic_auth.password: a secret stands in it",
         "sites.yml: modules.token.http.bearer_token: a secret stands in it",
+        "sites.yml: modules.token.http.headers.X-Api-Key: seems to hold a secret",
         "sites.yml: sites[0].url: a password stands in the file",
         f".env: others on this machine may read it: chmod 600 {env}",
         ".env: LINODE_TOKEN_FILE: others on this machine may read it",
@@ -100,7 +101,7 @@ def test_check_tells_what_is_unsafe_and_still_says_ok(folder: Path) -> None:
         ".env: SMTP_TLS=none: mails to mail.example.com go over the network in the open",
     ):
         assert [line for line in unsafe if line.startswith(beginning)], (beginning, unsafe)
-    assert len(unsafe) == 9, unsafe
+    assert len(unsafe) == 10, unsafe
     assert told.output.splitlines()[-1].endswith("sites.yml: ok, 3 sites, 1 server")
 
 
@@ -122,8 +123,11 @@ sites: [{name: shop, url: "https://shop.example.com/?to=a@b", recover: {server: 
 
 def test_one_canary_alone_is_told(folder: Path) -> None:
     text = (folder / "sites.yml").read_text()
-    (folder / "sites.yml").write_text("canaries: [https://a.example.org/]\n" + text)
-    assert "canaries: there is only one" in asked(folder, "check").output
+    (folder / "sites.yml").write_text('canaries: ["https://me:hunter8@a.example.org/"]\n' + text)
+    told = asked(folder, "check").output
+    assert "canaries: there is only one" in told
+    assert "canaries[0]: a password stands in the file" in told
+    assert "hunter" not in told
 
 
 def test_check_has_docker_compose_read_its_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
