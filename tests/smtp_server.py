@@ -3,7 +3,7 @@
 import email
 import email.policy
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -55,8 +55,9 @@ class Mailbox:
 
 
 class _Handler:
-    def __init__(self, mailbox: Mailbox, *, login_required: bool) -> None:
+    def __init__(self, mailbox: Mailbox, *, login_required: bool, refused: Sequence[str]) -> None:
         self._mailbox = mailbox
+        self._refused = refused
         self._login_required = login_required
 
     async def handle_MAIL(  # noqa: N802
@@ -66,6 +67,14 @@ class _Handler:
             return "530 5.7.0 Authentication required"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if address in self._refused:
+            return "550 5.1.1 No such user"
+        envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
@@ -78,11 +87,15 @@ class _Handler:
 
 @contextmanager
 def smtp_server(
-    login: tuple[str, str] | None = None, port: int | None = None, tls: ssl.SSLContext | None = None
+    login: tuple[str, str] | None = None,
+    port: int | None = None,
+    tls: ssl.SSLContext | None = None,
+    refused: Sequence[str] = (),
 ) -> Iterator[Mailbox]:
     """Run an SMTP server.
 
-    With `login` it takes mail only after AUTH with that name and password, with `tls` only after STARTTLS.
+    With `login` it takes mail only after AUTH with that name and password, with `tls` only after STARTTLS,
+    and never for a `refused` recipient.
     """
     mailbox = Mailbox("127.0.0.1", port or free_port())
 
@@ -94,7 +107,7 @@ def smtp_server(
         return AuthResult(success=False, handled=False)
 
     controller = Controller(
-        _Handler(mailbox, login_required=login is not None),
+        _Handler(mailbox, login_required=login is not None, refused=refused),
         hostname=mailbox.host,
         port=mailbox.port,
         authenticator=authenticate if login else None,

@@ -1,6 +1,7 @@
 """Alertmanager's receivers: one for each set of mail addresses, and those that .env adds."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from stack.alerting import MailTo
@@ -63,7 +64,7 @@ class Receivers:
 
     def configs(self) -> list[dict[str, Any]]:
         """Return as configuration every mail receiver that was handed out, and all others that are set."""
-        mails = [{"name": name, "email_configs": [_email(to)]} for name, to in self._known.items()]
+        mails = [{"name": name, "email_configs": list(_emails(to))} for name, to in self._known.items()]
         others = {
             CHAT_RECEIVER: chat_configs(self._settings, self._secrets),
             PAGER_RECEIVER: pager_config(self._settings, self._secrets),
@@ -72,8 +73,23 @@ class Receivers:
         return mails + [{"name": name, **configs} for name, configs in others.items() if configs]
 
 
-def _email(mail_to: MailTo) -> dict[str, Any]:
-    down, recovered = ", ".join(mail_to.down), ", ".join(mail_to.recovered)
+def _emails(mail_to: MailTo) -> Iterator[dict[str, Any]]:
+    """Yield a mail for each address: where a server refuses one, Alertmanager gives up the whole mail.
+
+    It mails an end only to whom it has mailed the beginning, so whoever hears only of the end shares a mail
+    with somebody who does not, or with others.
+    """
+    down, recovered = mail_to.down, mail_to.recovered
+    joining = [one for one in recovered if one not in down]
+    hosts = [one for one in down if one not in recovered] or list(down)
+    for address in down:
+        ends = [address] if address in recovered else []
+        if address in hosts:
+            ends += joining[hosts.index(address) :: len(hosts)]
+        yield _email(address, ", ".join(ends))
+
+
+def _email(down: str, recovered: str) -> dict[str, Any]:
     to = down
     if recovered and recovered != down:
         to = f'{{{{ if eq .Status "resolved" }}}}{recovered}{{{{ else }}}}{down}{{{{ end }}}}'

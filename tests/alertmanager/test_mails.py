@@ -18,7 +18,7 @@ from tests.webhook_server import Webhook, webhook_server
 pytestmark = pytest.mark.needs("prometheus-alertmanager")
 
 SITES = """
-defaults: {email: [ops@acme.example, night@acme.example]}
+defaults: {email: ops@acme.example}
 alerting:
   critical: {group_wait: 300ms, group_interval: 600ms, repeat_interval: 1h}
   warning: {group_wait: 300ms, group_interval: 600ms, repeat_interval: 1h}
@@ -118,7 +118,7 @@ def test_a_site_that_is_down_is_mailed_to_its_people_and_its_recovery_to_theirs(
 def test_both_bodies_say_what_since_when_why_and_where_to_look(delivery: Delivery) -> None:
     delivery.down("plain", "answered <500> & more")
     (mail,) = delivery.mailbox.wait_for(1)
-    assert mail.recipients == ("ops@acme.example", "night@acme.example")
+    assert mail.recipients == ("ops@acme.example",)
     assert mail.message["Auto-Submitted"] == "auto-generated"
     text, html = mail.body("plain"), mail.body("html")
     for body in (text, html):
@@ -262,6 +262,21 @@ def test_a_wrong_password_is_counted_and_said_in_the_log_without_showing_it(tmp_
         assert "wr0ng-guess" not in log
         assert delivery.mailbox.refused_logins > 0
         assert delivery.mailbox.mails == []
+
+
+def test_an_address_that_is_refused_keeps_no_mail_from_the_others(tmp_path: Path) -> None:
+    gone, here = "gone@acme.example", ["ops@acme.example", "night@acme.example"]
+    sites = SITES.replace("{email: ops@acme.example}", f"{{email: [{gone}, {', '.join(here)}]}}")
+    with smtp_server(refused=[gone]) as mailbox, webhook_server() as webhook:
+        environ = {**MAIL, "SMTP_PORT": str(mailbox.port), "REMEDIATOR_PORT": str(webhook.port)}
+        config = rendered_from(tmp_path, sites, environ).rendered.alertmanager
+        with alertmanager_server(config, tmp_path / "alertmanager") as alertmanager:
+            alertmanager.fire(labels("plain"), **annotations("plain", "answered 500"))
+            mailbox.wait_for(2, 30)
+            alertmanager.resolve(labels("plain"), **annotations("plain", "answered 500"))
+            mails = mailbox.wait_for(4, 30)
+    told = sorted((mail.recipients[0], mail.subject.partition(" ")[0]) for mail in mails)
+    assert told == [(who, word) for who in sorted(here) for word in ("[DOWN]", "[RECOVERED]")]
 
 
 def test_an_alertmanager_that_is_started_anew_mails_nothing_twice(tmp_path: Path) -> None:

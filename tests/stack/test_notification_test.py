@@ -154,7 +154,8 @@ def test_a_test_mail_goes_to_those_of_sites_yml(mails: tuple[Path, Mailbox]) -> 
     )
     done = sitemedic("mail", "test", folder=folder)
     assert done.returncode == 0, done.stderr
-    assert mailbox.wait_for(before + 1)[-1].recipients == ("a@acme.example", "b@acme.example")
+    to = {mail.recipients for mail in mailbox.wait_for(before + 2)[before:]}
+    assert to == {("a@acme.example",), ("b@acme.example",)}
 
 
 def test_a_wrong_password_fails_with_the_servers_code_and_the_mend(mails: tuple[Path, Mailbox]) -> None:

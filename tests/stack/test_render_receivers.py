@@ -84,3 +84,32 @@ def test_what_is_not_set_any_more_leaves_no_receiver_and_no_file(tmp_path: Path)
     assert {path.name for path in (output.rendered.alertmanager.parent / "secrets").iterdir()} == {
         "webhook_token"
     }
+
+
+@pytest.mark.parametrize(
+    ("down", "recovered", "mails"),
+    [
+        ("a, b", "", [("a", ""), ("b", "")]),
+        ("a, b", "a, b", [("a", "a"), ("b", "b")]),
+        ("a, b", "b", [("a", ""), ("b", "b")]),
+        ("a", "c, d", [("a", "c, d")]),
+        ("a, b", "a, c, d", [("a", "a"), ("b", "c, d")]),
+        ("a, b", "c, d, e", [("a", "c, e"), ("b", "d")]),
+        ("a, b", "a, b, c", [("a", "a, c"), ("b", "b")]),
+    ],
+)
+def test_each_address_has_mails_of_its_own(
+    tmp_path: Path, down: str, recovered: str, mails: list[tuple[str, str]]
+) -> None:
+    def addresses(names: str) -> str:
+        return ", ".join(f"{name}@x.example" for name in names.split(", ") if name)
+
+    keys = f"email: [{addresses(down)}], recovery_email: [{addresses(recovered)}]"
+    output = rendered_from(tmp_path, f"sites: [{{name: a, url: 'http://x/', {keys}}}]", MAIL)
+    receivers = [one["email_configs"] for one in output.alertmanager["receivers"] if "email_configs" in one]
+    (found,) = (one for one in receivers if any(mail["send_resolved"] for mail in one) == bool(recovered))
+    for mail, (one, last) in zip(found, mails, strict=True):
+        assert mail["send_resolved"] is bool(last)
+        begin, end = addresses(one), addresses(last)
+        both = f'{{{{ if eq .Status "resolved" }}}}{end}{{{{ else }}}}{begin}{{{{ end }}}}'
+        assert mail["to"] == (both if last and last != one else begin)
