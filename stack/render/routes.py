@@ -30,8 +30,9 @@ def matcher(label: str, value: str, operator: str = "=") -> str:
 _ABOUT_A_SITE = matcher("part_of", "", "!=")
 """Not so a site that is not probed any more: that is the business of those who run Sitemedic."""
 
-_DIGEST_WAITS = 30.0
-"""Seconds at most: the remediator counts a digest as told two minutes after it was posted."""
+_DIGEST_WAITS, _DIGEST_FOLLOWS = 30.0, 300.0
+"""Seconds at most: the remediator counts a digest as told two minutes after it was posted, even where only
+the mail before it was taken, and ends it a quarter of an hour later."""
 
 
 def times(patience: Times, wait: float | None = None) -> Route:
@@ -138,6 +139,7 @@ class PeopleRoutes:
 
     def _other(self, told: Told, matchers: list[str]) -> Route:
         """Return the route for what is not about an outage."""
+        warning = self._alerting.warning
         human = {
             "matchers": [matcher("alertname", "SiteNeedsHuman")],
             "group_by": ["alertname", "server", "outage"],
@@ -146,7 +148,8 @@ class PeopleRoutes:
         untold = {
             "receiver": told.digest,
             "matchers": [matcher("alertname", "SiteOutageUntold")],
-            "group_wait": prometheus_duration(min(_DIGEST_WAITS, self._alerting.warning.group_wait)),
+            "group_wait": prometheus_duration(min(_DIGEST_WAITS, warning.group_wait)),
+            "group_interval": prometheus_duration(min(_DIGEST_FOLLOWS, warning.group_interval)),
         }
         return {
             "receiver": told.receiver,

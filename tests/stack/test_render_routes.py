@@ -310,6 +310,13 @@ def test_a_mail_about_lost_mails_has_no_end(tmp_path: Path) -> None:
         assert route["group_by"] == ["alertname"]
 
 
+def test_lost_mails_are_told_while_they_are_posted_however_patient_warnings_are(tmp_path: Path) -> None:
+    patient = "alerting: {warning: {group_wait: 1h, group_interval: 2h}}"
+    untold = {"alertname": "SiteOutageUntold", "severity": "info", "site": "a", "part_of": "a"}
+    route = taken(rendered_from(tmp_path, patient + SERVER), untold)[-1]
+    assert (route["group_wait"], route["group_interval"]) == ("30s", "5m")
+
+
 def test_who_waits_for_healing_is_mailed_late_about_the_outage_and_at_once_about_all_else(
     tmp_path: Path,
 ) -> None:
