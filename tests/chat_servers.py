@@ -1,4 +1,4 @@
-"""Slack, Telegram, ntfy, PagerDuty, a webhook and a heartbeat as they document themselves, on this machine."""
+"""What stands for Slack, Telegram, ntfy, PagerDuty and a webhook: each as the service documents its API."""
 
 import base64
 import json

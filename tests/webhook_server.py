@@ -36,7 +36,9 @@ class Webhook:
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 1024  # Alertmanager posts of all sites at once; a full queue makes the kernel drop some
+    request_queue_size = (
+        1024  # Alertmanager posts of all sites at once; a full queue makes the kernel drop some
+    )
 
 
 @contextmanager

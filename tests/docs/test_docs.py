@@ -21,8 +21,8 @@ from remediator.guards import GUARDS
 from remediator.incident import Reason as DecisionReason
 from stack.cli import COMMANDS, NOTIFICATIONS
 from stack.configure.config_cli import config_group
-from stack.parts import PARTS
 from stack.configure.schema_cli import schema_text
+from stack.parts import PARTS
 from stack.settings import SERVICES, load_settings
 from tests.docs.published import exporter_names, remediator_names
 
