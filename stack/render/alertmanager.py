@@ -28,6 +28,8 @@ _WEBHOOK_REPEAT_INTERVAL = "5m"
 # A repeat that is due just at a flush waits for the next one: with 1m for both, a beat came every 2 minutes.
 _HEARTBEAT, _HEARTBEAT_REPEAT = "1m", "30s"
 
+# What is silent here should not end meanwhile: an end that is inhibited is not mailed later, and what begins
+# anew within `repeat_interval` counts as mailed already.
 _SILENT_WHILE = {
     "SiteDown": ("SiteSlow", "SiteFlapping", "SiteErrorBudgetBurn"),
     "ExporterDown": ("ExporterStale", "ExporterProbesLate"),
