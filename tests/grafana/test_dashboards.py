@@ -196,7 +196,7 @@ def test_the_stages_of_a_certificate_are_those_of_its_alert() -> None:
 
 
 def test_the_line_above_which_probes_are_late_is_the_alerts() -> None:
-    rules = (ROOT / "prometheus/rules/health.yml").read_text()
+    rules = (ROOT / "prometheus/rules/self.yml").read_text()
     late = rules.partition("alert: ExporterProbesLate")[2].partition("- alert")[0]
     (limit,) = re.findall(r"\)\) > (\d+)", late)
     asked = [target["expr"] for target in panel_called("sitemedic-itself", "Probes' lateness")["targets"]]
