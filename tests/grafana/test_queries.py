@@ -60,7 +60,7 @@ def answered(run: Run, query: Query, site: str) -> list[Any]:
 @pytest.mark.parametrize("query", ASKED, ids=str)
 def test_every_query_of_a_dashboard_has_an_answer(run: Run, query: Query) -> None:
     sites = SITES if query.board == "sitemedic-site" else ("",)
-    until(lambda: any(answered(run, query, site) for site in sites), 20, f"data for {query.expr}")
+    until(lambda: any(answered(run, query, site) for site in sites), 60, f"data for {query.expr}")
 
 
 METRIC = re.compile(
@@ -71,12 +71,12 @@ METRIC = re.compile(
 @pytest.mark.parametrize("metric", sorted({name for one in ASKED for name in METRIC.findall(one.expr)}))
 def test_every_metric_that_is_asked_for_is_there(run: Run, metric: str) -> None:
     """What stands behind an `or` too, which an answer does not show."""
-    until(lambda: run.asked(f"last_over_time({metric}[5m])"), 20, metric)
+    until(lambda: run.asked(f"last_over_time({metric}[5m])"), 60, metric)
 
 
 def test_the_worst_sites_are_listed_first_and_none_is_left_out(run: Run) -> None:
     names = {"shop", "broken", "gone", "flaky", "slow", "secure", "well", "well/api"}
-    found = until(lambda: (worst := worst_sites(run))[1:] and set(worst) == names and worst, 20, "the sites")
+    found = until(lambda: (worst := worst_sites(run))[1:] and set(worst) == names and worst, 60, "the sites")
     assert set(found[:2]) == {"broken", "gone"}
     assert found[2:5] == ["flaky", "slow", "secure"]  # it flaps, it is slow, its certificate ends
     assert set(found[5:]) == {"shop", "well", "well/api"}
@@ -99,12 +99,12 @@ def test_the_state_of_each_site_is_the_one_that_its_alerts_tell(run: Run) -> Non
     def now() -> dict[str, float]:
         return {one["metric"]["site"]: float(one["value"][1]) for one in run.asked(shown)}
 
-    until(lambda: now() == numbers, 20, f"{numbers}, not {now()}")
+    until(lambda: now() == numbers, 60, f"{numbers}, not {now()}")
 
 
 def test_what_failed_is_missing_in_the_uptime(run: Run) -> None:
     asked = {str(one): one for one in ASKED}
     for site, uptime in (("well", 1.0), ("gone", 0.0)):
         expr = filled(asked["site: Uptime, 24 h A"].expr, values(run, "sitemedic-site", site))
-        (found,) = until(lambda expr=expr: run.asked(expr), 20, expr)
+        (found,) = until(lambda expr=expr: run.asked(expr), 60, expr)
         assert float(found["value"][1]) == pytest.approx(uptime)
