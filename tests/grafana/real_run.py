@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import requests
 import trustme
 import yaml
 
@@ -186,8 +187,16 @@ def real_run(folder: Path) -> Iterator[Run]:
 
 
 def _go_wrong(run: Run, machine: RunningMachine, broken: Site, flaky: Site) -> None:
-    """Break the shop once it was seen well, and wait until it is healed; break two others meanwhile."""
+    """Break the shop once it was seen well, and wait until it is healed; break two others meanwhile.
+
+    A stranger knocks at the remediator too, so that an alert about Sitemedic itself fires.
+    """
     until(lambda: run.asked('probe_success{site="shop"} == 1'), 30, "the shop to be seen well")
+    refused = 'sitemedic_notifications_total{outcome="unauthorized"}'
+    until(lambda: run.asked(f"{refused} == 0"), 30, "the remediator to be seen")
+    for _ in range(10):
+        webhook = f"http://127.0.0.1:{run.ports['REMEDIATOR']}/webhook/alertmanager"
+        assert requests.post(webhook, json={}, timeout=10).status_code == 401
     broken.status = 503
     assert machine.order("/break", {"kind": "bad-response"}).ok
     until(lambda: run.asked('sitemedic_probe_failures_total{site="broken", reason="status"} > 2'), 20, "503")
