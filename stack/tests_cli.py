@@ -78,8 +78,10 @@ def _check(name: str) -> bool:
 
 
 def _run_tests(full: bool, pytest_args: tuple[str, ...]) -> int:
-    # Most tests wait for real programs: as many at once as there are cores, each file in one process.
-    whole = () if pytest_args else ("-n", "auto", "--dist", "loadfile")
+    # Most tests wait for real programs: one more at once than there are cores, each file in one process.
+    # Some long ones look at how soon things are done: then as many as there are cores.
+    workers = "auto" if full else str((os.cpu_count() or 1) + 1)
+    whole = () if pytest_args else ("-n", workers, "--dist", "loadfile")
     command = [sys.executable, "-m", "pytest", *(("--full",) if full else ()), *whole, *pytest_args]
     folder = Path.cwd() if Path.cwd().is_relative_to(ROOT) else ROOT
     return subprocess.run(command, cwd=folder, check=False).returncode

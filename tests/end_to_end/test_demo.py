@@ -47,6 +47,7 @@ def test_a_hanging_server_is_rebooted_and_its_container_started(demo: Up) -> Non
     assert [attempt["action"] for attempt in newest["attempts"]] == ["reboot_linode"]
 
 
+@pytest.mark.full
 def test_a_slow_site_is_mailed_and_not_touched(demo: Up) -> None:
     before = len(demo.incidents())
     told = broken(demo, "slow")

@@ -149,6 +149,7 @@ def test_a_prometheus_that_is_started_anew_fires_nothing_about_a_site_that_is_we
 DAY = 86400
 
 
+@pytest.mark.full
 def test_each_warning_of_a_certificate_is_a_mail_and_none_says_that_it_is_over_before_it_is(
     chain: Chain,
 ) -> None:

@@ -77,6 +77,7 @@ def test_first_use_makes_the_environment_and_the_second_finds_it(copy, tmp_path)
     assert run(copy, "test").stderr == ""
 
 
+@pytest.mark.full
 def test_an_interrupted_install_is_begun_anew(copy):
     (copy / ".venv" / "bin").mkdir(parents=True)
     (copy / ".venv" / "bin" / "python").symlink_to("/usr/bin/false")
