@@ -23,6 +23,7 @@ COMMANDS = {
     "exporter": ("exporter.cli:exporter_command", "Run the exporter alone."),
     "remediator": ("remediator.cli:remediator_command", "Run the remediator alone."),
     "test": ("stack.tests_cli:test_command", "Run Sitemedic's own tests."),
+    "dev": ("stack.dev_cli:dev_group", "Measure and torment Sitemedic itself."),
 }
 
 # receiver → what a person calls it; each has the command `test`
