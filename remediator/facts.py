@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from remediator.actions.action import Target
-from remediator.incident import Attempt, Canary, Incident, Lease, Mode, Pause, Probe, SiteState
+from remediator.incident import (
+    Approval,
+    Attempt,
+    Canary,
+    Incident,
+    Lease,
+    Maintenance,
+    Mode,
+    Pause,
+    Probe,
+    SiteState,
+    Storm,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,9 @@ class Limits:
     passes: int = 2
     probe_spacing: float = 2.0
     recheck: float = 5.0
+    storm_cooldown: float = 120.0
+    start_grace: float = 15.0
+    foreign_event_age: float = 600.0
     own_containers: frozenset[str] = frozenset()
 
 
@@ -53,7 +68,9 @@ class Facts:
     rolling window on this site, on its container or on its server. `neighbours`: fresh probes of the other
     sites of a server that may have to be rebooted; None: not asked, or not all of them answered.
     `own_server`: whether the target's server is the machine that we run on. `in_flight`: the other sites
-    with an attempt under way. `epoch`: what a claim must still find.
+    with an attempt under way. `silenced`: whether a silence of Alertmanager covers the site; None: unknown.
+    `started_at`: when the remediator began to look. `approvals`: this incident's questions, oldest first.
+    `epoch`: what a claim must still find.
     """
 
     incident: Incident
@@ -71,6 +88,11 @@ class Facts:
     servers: Mapping[str, str] = field(default_factory=dict)
     in_flight: frozenset[str] = frozenset()
     pauses: tuple[Pause, ...] = ()
+    maintenance: Maintenance | None = None
+    silenced: bool | None = False
+    storm: Storm | None = None
+    started_at: float = 0.0
+    approvals: tuple[Approval, ...] = ()
     lease: Lease | None = None
     history: tuple[Attempt, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -84,10 +106,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Step:
-    """What the playbook would do next: an action, or to look first (`action` None)."""
+    """What the playbook would do next: an action, or to look first (`action` None).
+
+    `mode` None: as the site says. `hook`: what `run_hook` runs.
+    """
 
     name: str
     action: str | None
+    mode: Mode | None = None
+    hook: str | None = None
 
     @property
     def reboots(self) -> bool:

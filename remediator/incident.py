@@ -18,6 +18,7 @@ class State(StrEnum):
 
     OPEN = "open"
     OBSERVING = "observing"
+    AWAITING_APPROVAL = "awaiting_approval"
     ATTEMPTING = "attempting"
     VERIFYING = "verifying"
     NEEDS_HUMAN = "needs_human"
@@ -86,6 +87,7 @@ class Verb(StrEnum):
     WAIT = "wait"
     REFUSE = "refuse"
     OBSERVE = "observe"
+    ASK = "ask"
     ESCALATE = "escalate"
     CLOSE = "close"
 
@@ -111,13 +113,25 @@ class Reason(StrEnum):
     SERVER_BUSY = "server_busy"
     COOLDOWN = "cooldown"
     NEED_UNHEALTHY = "need_unhealthy"
+    START_UP = "start_up"
+    STORM_COOLDOWN = "storm_cooldown"
+    MAINTENANCE = "maintenance"
+    SILENCED = "silenced"
+    SILENCES_UNKNOWN = "silences_unknown"
+    LINODE_BUSY = "linode_busy"
+    FOREIGN_EVENT = "foreign_event"
     # to refuse or to observe
     PAUSED = "paused"
     OBSERVE_MODE = "observe_mode"
     NO_RECOVER = "no_recover"
     NO_TARGET = "no_target"
     GUARD_ERROR = "guard_error"
-    # to ask a human
+    # to ask whether it may be done
+    APPROVAL_NEEDED = "approval_needed"
+    # to hand over to a human
+    APPROVAL_DENIED = "approval_denied"
+    SERVER_OFF = "server_off"
+    CRASH_LOOP = "crash_loop"
     FOR_A_HUMAN = "for_a_human"
     OWN_SERVER = "own_server"
     OWN_CONTAINER = "own_container"
@@ -139,6 +153,7 @@ class Mode(StrEnum):
     """How far the remediator may go by itself."""
 
     OBSERVE = "observe"
+    APPROVE = "approve"
     AUTO = "auto"
 
 
@@ -260,12 +275,60 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Pause:
-    """A person's word that nothing is to be touched: `scope` is "all", "site:NAME" or "server:NAME"."""
+    """A person's word that nothing is to be touched: `scope` is "all", "site:NAME" or "server:NAME".
+
+    `until` None: until somebody resumes.
+    """
 
     scope: str
     by: str
     reason: str
     since: float
+    until: float | None = None
+
+
+class Answer(StrEnum):
+    """What a person said to a question."""
+
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A question to people, whether a step may be done in an incident, and their answer.
+
+    An approval holds until `expires_at` and for one attempt.
+    """
+
+    id: int
+    incident_id: int
+    step: str
+    action: str
+    detail: str
+    asked_at: float
+    answer: Answer | None = None
+    answered_by: str = ""
+    answered_at: float | None = None
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Storm:
+    """When so much failed at once, or every canary, that nothing was touched: from `since` to `seen_at`."""
+
+    since: float
+    seen_at: float
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """A planned window that is open now for a site, until `until`."""
+
+    name: str
+    until: float
 
 
 @dataclass(frozen=True)

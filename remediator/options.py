@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,17 +12,13 @@ from core.durations import Duration
 from core.shares import parse_share
 from core.sites import Options
 from remediator.docker import CONTAINER_NAME
+from remediator.incident import Mode
+from remediator.maintenance import MaintenanceOptions
+from remediator.playbook_options import PlaybookOptions
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+(%\w+)?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\$?")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class RemediationMode(StrEnum):
-    """What the remediator does by itself: only write down what it would do, or do it."""
-
-    OBSERVE = "observe"
-    AUTO = "auto"
 
 
 class SshDefaults(Options):
@@ -84,6 +79,7 @@ class ServerOptions(Options):
     docker: Literal["local"] | None = Field(None, description="local: the containers of this machine.")
     linode: int | None = Field(None, gt=0, description="Its Linode's id: identifies, allows nothing.")
     may_reboot: bool = Field(False, description="Allows reboots of its Linode.")
+    may_boot: bool = Field(False, description="Allows to boot its Linode when it is switched off.")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> ServerOptions:
@@ -93,13 +89,19 @@ class ServerOptions(Options):
             raise ValueError("may_reboot: this machine runs Sitemedic itself and is never rebooted by it")
         if self.may_reboot and self.linode is None:
             raise ValueError("may_reboot needs linode: the id of the Linode to reboot")
+        if self.may_boot and self.linode is None:
+            raise ValueError("may_boot needs linode: the id of the Linode to boot")
         return self
 
 
 class RemediationOptions(Options):
     """How far healing goes, for all sites."""
 
-    mode: RemediationMode = RemediationMode.AUTO
+    mode: Mode = Mode.AUTO
+    approval_lasts: Duration = Field(900.0, description="How long a person's approval holds.")
+    storm_cooldown: Duration = Field(
+        120.0, description="After too much was down at once, nothing is touched for this long."
+    )
     max_unhealthy: Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)] = Field(
         0.5, description="Nothing is touched while more than this share of the sites is down."
     )
@@ -123,6 +125,8 @@ class RemediatorTop(Options):
 
     servers: dict[str, ServerOptions] = Field(default_factory=dict)
     remediation: RemediationOptions = RemediationOptions()
+    playbooks: dict[str, PlaybookOptions] = Field(default_factory=dict)
+    maintenance: tuple[MaintenanceOptions, ...] = Field((), description="Windows in which nothing is healed.")
 
     @field_validator("servers")
     @classmethod
@@ -139,7 +143,8 @@ class RecoverOptions(Options):
     server: str = Field(description="A name from servers:.")
     container: str | None = Field(None, description="The container's name.")
     compose: str | None = Field(None, description="project/service, as docker compose labels it.")
-    mode: RemediationMode | None = Field(None, description="observe or auto, for this site alone.")
+    mode: Mode | None = Field(None, description="observe, approve or auto, for this site alone.")
+    playbook: str | None = Field(None, description="A name from playbooks:; default: the one named default.")
 
     @field_validator("container")
     @classmethod

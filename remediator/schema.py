@@ -10,9 +10,9 @@ from core.faults import Fault
 from core.sites import Document, Part, Site
 from remediator.actions.action import Server, SshSettings, Target
 from remediator.connect.known_hosts import scan_line
+from remediator.incident import Mode
 from remediator.needs import needs_of
 from remediator.options import (
-    RemediationMode,
     RemediatorDefaults,
     RemediatorSite,
     RemediatorTop,
@@ -54,7 +54,7 @@ def targets(document: Document) -> dict[str, Target]:
     return found
 
 
-def mode(document: Document, site: Site) -> RemediationMode:
+def mode(document: Document, site: Site) -> Mode:
     """Return a site's own mode, else the one for all."""
     recover = site.part(RemediatorSite).recover
     own = recover.mode if recover is not None else None
@@ -96,6 +96,7 @@ def _server(name: str, options: ServerOptions, common: SshDefaults, folder: Path
         ssh=None if ssh is None else _ssh(ssh, common, folder),
         linode=options.linode,
         may_reboot=options.may_reboot,
+        may_boot=options.may_boot,
         local=options.docker == "local",
     )
 

@@ -174,7 +174,7 @@ def decisions(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
 def pauses(connection: Connection) -> tuple[Pause, ...]:
     """Return every pause in force, oldest first."""
     found = connection.execute(select(PAUSES).order_by(PAUSES.c.since))
-    return tuple(Pause(row.scope, row.paused_by, row.reason, row.since) for row in found)
+    return tuple(Pause(row.scope, row.paused_by, row.reason, row.since, row.until) for row in found)
 
 
 def add_pause(connection: Connection, pause: Pause) -> bool:
@@ -182,7 +182,9 @@ def add_pause(connection: Connection, pause: Pause) -> bool:
     raise_epoch(connection)
     taken_back = connection.execute(delete(PAUSES).where(PAUSES.c.scope == pause.scope)).rowcount
     connection.execute(
-        insert(PAUSES).values(scope=pause.scope, paused_by=pause.by, reason=pause.reason, since=pause.since)
+        insert(PAUSES).values(
+            scope=pause.scope, paused_by=pause.by, reason=pause.reason, since=pause.since, until=pause.until
+        )
     )
     text = f"{pause.scope} paused by {pause.by or 'somebody'}: {pause.reason or 'no reason given'}"
     record(connection, pause.since, "paused", text)

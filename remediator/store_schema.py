@@ -104,7 +104,7 @@ ATTEMPTS = Table(
     Column("server", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("action", String(40), nullable=False),
-    Column("step", String(40), nullable=False),
+    Column("step", String(80), nullable=False),
     Column("stage", String(20), nullable=False),
     Column("fence", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
@@ -147,7 +147,34 @@ PAUSES = Table(
     Column("paused_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("since", Float, nullable=False),
+    Column("until", Float),
 )
+
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("step", String(80), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("answer", String(20)),
+    Column("answered_by", Text, nullable=False, default=""),
+    Column("answered_at", Float),
+    Column("expires_at", Float),
+)
+
+STORMS = Table(
+    "storms",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""One row: the last storm."""
 
 EVENTS = Table(
     "events",
@@ -182,7 +209,15 @@ def _watch_mails(connection: Connection) -> None:
     MAIL_FLOW.create(connection)
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (_watch_mails,)
+def _ask_people(connection: Connection) -> None:
+    """Turn version 2 into 3: approvals, storms, and pauses that end by themselves."""
+    kind = Float().compile(connection.dialect)
+    connection.execute(text(f"ALTER TABLE pauses ADD COLUMN until {kind}"))
+    APPROVALS.create(connection)
+    STORMS.create(connection)
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_watch_mails, _ask_people)
 """The n-th turns version n into n + 1. A new database is made at the newest version at once."""
 VERSION = len(MIGRATIONS) + 1
 

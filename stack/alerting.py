@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from core.durations import Duration, format_duration
 from core.faults import Fault
 from core.sites import Document, Options, Part, Site
-from remediator.options import RemediationMode, RemediatorSite
+from remediator.incident import Mode
+from remediator.options import RemediatorSite
 from remediator.schema import mode
 
 # Alertmanager runs addresses through its templates and splits them at commas: neither may stand in one.
@@ -194,7 +195,7 @@ def waits_for_healing(document: Document, site: Site) -> bool:
     Where nothing is healed by itself there is nothing to wait for.
     """
     wants = site.part(MailOptions).notify is Notify.HEALING_FAILED
-    heals = site.part(RemediatorSite).recover is not None and mode(document, site) is RemediationMode.AUTO
+    heals = site.part(RemediatorSite).recover is not None and mode(document, site) is Mode.AUTO
     return wants and heals
 
 

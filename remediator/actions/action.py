@@ -81,18 +81,23 @@ class Server:
     ssh: SshSettings | None = None
     linode: int | None = None
     may_reboot: bool = False
+    may_boot: bool = False
     local: bool = False
 
 
 @dataclass(frozen=True)
 class Target:
-    """What an action is done to: one container of a server, by name or by compose (project, service)."""
+    """What an action is done to: one container of a server, by name or by compose (project, service).
+
+    `hook` is what the step `run_hook` runs on the server.
+    """
 
     site: str
     server: Server
     container: str | None = None
     compose: tuple[str, str] | None = None
     stop_timeout: float = 10.0
+    hook: str | None = None
 
     @property
     def label(self) -> str:
