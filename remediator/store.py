@@ -18,11 +18,14 @@ from sqlalchemy.exc import IntegrityError
 from remediator.actions.action import JSON
 from remediator.errors import StoreError
 from remediator.incident import Pause
-from remediator.store_engine import BUSY_TIMEOUT, mapped, open_engine
+from remediator.store_engine import BUSY_TIMEOUT, is_shared, open_engine, reading, writing
 from remediator.store_schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
 
 WRITER_PATIENCE = 0.55
 """Seconds that a writing transaction waits for another one of this process."""
+ANSWER_WITHIN = 0.8
+"""Seconds that a request waits for the database in all; a worker waits longer for its turn."""
+PREPARED_WITHIN = 10.0
 
 
 class Store:
@@ -38,33 +41,34 @@ class Store:
         self._no_request = threading.Event()
         self._no_request.set()
         self._patience = patience
+        self.shared = is_shared(self._engine)
 
     def prepare(self) -> None:
         """Make or migrate the tables."""
-        with self.write() as connection:
+        with self.write(within=PREPARED_WITHIN) as connection:
             migrate(connection)
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
         """Open a transaction that reads one consistent state."""
-        with mapped(), self._engine.connect() as connection, connection.begin():
+        with reading(self._engine, within) as connection:
             yield connection
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[Connection]:
+    def write(self, patience: float | None = None, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
         """Open the one writing transaction; it commits at the end, or not at all.
 
         A request gives no `patience`: it goes first, and soon gives up. A worker gives some, and lets every
         request go before it. Raises StoreError when another writer has it for longer than that.
         """
+        asked = time.monotonic()
         taken = self._take_turn() if patience is None else self._wait_for_turn(patience)
         if not taken:
             raise StoreError("another write is under way")
+        waited = time.monotonic() - asked if patience is None else 0.0
         try:
-            with mapped(), self._engine.connect() as connection:
-                connection.execution_options(writes=True)
-                with connection.begin():
-                    yield connection
+            with writing(self._engine, within - waited) as connection:
+                yield connection
         finally:
             self._writer.release()
 
@@ -88,12 +92,9 @@ class Store:
 
     def check_writable(self) -> None:
         """Write one row and take it back; raise StoreError where that does not work."""
-        with mapped(), self._engine.connect() as connection:
-            connection.execution_options(writes=True)
-            with connection.begin() as transaction:
-                touch = update(META).where(META.c.name == "epoch").values(value=META.c.value)
-                connection.execute(touch)
-                transaction.rollback()
+        with writing(self._engine, ANSWER_WITHIN) as connection:
+            connection.execute(update(META).where(META.c.name == "epoch").values(value=META.c.value))
+            connection.rollback()
 
     def close(self) -> None:
         """Close every connection."""

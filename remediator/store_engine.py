@@ -1,4 +1,4 @@
-"""How a database is opened: everything that is SQLite's alone is in this file.
+"""How a database is opened: everything that is one database's alone is here and in store_postgres.
 
 The driver's errors are mapped here, once: what a retry may mend is StoreError.
 """
@@ -13,9 +13,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    NoSuchModuleError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from remediator import store_postgres
 from remediator.errors import StoreError, StoreUnusableError
 
 BUSY_TIMEOUT = 0.3
@@ -28,9 +35,37 @@ def open_engine(url: str, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed, busy_timeout)
-        return create_engine(parsed, pool_pre_ping=True, pool_timeout=busy_timeout)
+        if parsed.drivername in store_postgres.NAMES:
+            return store_postgres.open_engine(parsed, busy_timeout)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreUnusableError(f"cannot use {url.partition('://')[0]!r} as storage: {error}") from error
+    raise StoreUnusableError(
+        f"cannot use {parsed.drivername!r} as storage: sqlite:///FILE or postgresql://HOST/DATABASE"
+    )
+
+
+def is_shared(engine: Engine) -> bool:
+    """Tell whether several remediators may work with this database at once."""
+    return engine.dialect.name == "postgresql"
+
+
+@contextmanager
+def reading(engine: Engine, seconds: float) -> Iterator[Connection]:
+    """Open a transaction that reads one consistent state within some seconds, or raises StoreError."""
+    with mapped(), store_postgres.within(seconds), engine.connect() as connection:
+        if is_shared(engine):
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def writing(engine: Engine, seconds: float) -> Iterator[Connection]:
+    """Open a transaction that no other one of any process writes beside, or raise StoreError."""
+    with mapped(), store_postgres.within(seconds), engine.connect() as connection:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -43,11 +78,17 @@ def mapped() -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreError("all connections to the database are busy") from error
     except DBAPIError as error:
-        raise StoreError(f"the database cannot be used now: {error.orig}") from error
+        raise StoreError(f"the database cannot be used now: {_first_line(error)}") from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    """Return what the driver says, without the statement and its values."""
+    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
 
 
 def _sqlite(url: URL, busy_timeout: float) -> Engine:
-    if url.database and url.database != ":memory:":
+    there = url.database and url.database != ":memory:"
+    if url.database and there:
         _make_private(Path(url.database))
     engine = create_engine(
         url,
@@ -58,6 +99,8 @@ def _sqlite(url: URL, busy_timeout: float) -> Engine:
     )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
+    if url.database and there:
+        _watch_file(engine, Path(url.database))
     return engine
 
 
@@ -85,3 +128,33 @@ def _begin(connection: Connection) -> None:
     """Take the write lock at once in a writing transaction: a late upgrade of the lock cannot wait."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _watch_file(engine: Engine, path: Path) -> None:
+    """Use no connection to a file that has gone from its place: what is written there would be lost.
+
+    Nor is an empty one made in its stead; once a file is there again, it is opened anew.
+    """
+
+    def connect(_dialect: object, _record: Any, _arguments: object, _options: object) -> None:
+        if not path.exists():
+            raise StoreError(f"the database {path} has gone")
+
+    def connected(_connection: object, record: Any) -> None:
+        record.info["file"] = _identity(path)
+
+    def checkout(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info.get("file") != _identity(path):
+            raise DisconnectionError(f"{path} is another file by now")
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "checkout", checkout)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

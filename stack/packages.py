@@ -31,6 +31,8 @@ PACKAGES = {
     "dockerd": _DOCKER,
     "busybox": "busybox-static",
     "mmdebstrap": "mmdebstrap",
+    "postgres": "postgresql",
+    "initdb": "postgresql",
 }
 # What a package would start by itself, now and at each boot. Sitemedic starts its own.
 UNITS = {
@@ -38,6 +40,7 @@ UNITS = {
     "prometheus-alertmanager": ("prometheus-alertmanager.service",),
     "prometheus-blackbox-exporter": ("prometheus-blackbox-exporter.service",),
     "openssh-server": ("ssh.service", "ssh.socket"),
+    "postgresql": ("postgresql.service",),
     _DOCKER: ("docker.service", "docker.socket", "containerd.service"),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")

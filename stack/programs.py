@@ -15,11 +15,13 @@ NAMES = {
     "prometheus-blackbox-exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
 }
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # sshd's; not on an ordinary user's PATH
+_POSTGRES = Path("/usr/lib/postgresql")  # where Debian has each version's own
 
 
 def find_program(name: str) -> Path | None:
     """Return the program called `name`, under upstream's name or Debian's, or None."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM))
+    postgres = (str(folder) for folder in sorted(_POSTGRES.glob("*/bin"), reverse=True))
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM, *postgres))
     for known in NAMES.get(name, (name,)):
         if found := shutil.which(known, path=path):
             return Path(found)

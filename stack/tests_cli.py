@@ -21,6 +21,8 @@ PROGRAMS = (
     "dockerd",
     "busybox",
     "mmdebstrap",
+    "postgres",
+    "initdb",
 )
 SOURCES = ("core", "exporter", "remediator", "stack", "demo", "grafana", "benchmarks")
 CHECKS = {
