@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remediator import wrapper
 from remediator.actions.action import ActionError, CommandResult, Connector, Reason, Target
 
 LOOK_SECONDS = 15.0
@@ -100,6 +101,9 @@ def log_tail(connector: Connector, name: str, lines: int = 20) -> tuple[str, ...
 
 def failure(result: CommandResult, command: str, server: str = "") -> ActionError:
     """Say what a docker command's bad end means, and what to do about it."""
+    refused = wrapper.refusal(result, server or "the server")
+    if refused is not None:
+        return refused
     where = f" on {server}" if server else ""
     said = _printable((result.stderr or result.stdout).strip().replace("\n", " "))[:300]
     if result.exit_status == -1:

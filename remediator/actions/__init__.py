@@ -8,7 +8,8 @@ from types import MappingProxyType
 from remediator.actions.action import Action
 from remediator.actions.reboot_linode import RebootLinode
 from remediator.actions.restart_container import RestartContainer
+from remediator.actions.run_hook import RunHook
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
-    {action.name: action for action in (RestartContainer(), RebootLinode())}
+    {action.name: action for action in (RestartContainer(), RebootLinode(), RunHook())}
 )
