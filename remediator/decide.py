@@ -37,7 +37,7 @@ def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> De
     if step.action is None:
         return Decision(Verb.LOOK, Reason.LOOK_FIRST, "look before acting", step=step.name, numbers=numbers)
     return Decision(
-        Verb.ACT, _why(facts, step), _told(facts), action=step.action, step=step.name, numbers=numbers
+        Verb.ACT, _why(facts, step), step.why or _told(facts), action=step.action, step=step.name, numbers=numbers
     )
 
 

@@ -20,6 +20,7 @@ from remediator.incident import (
     SiteState,
     Storm,
 )
+from remediator.playbooks import BUILT_IN, Playbook
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Facts:
     approvals: tuple[Approval, ...] = ()
     lease: Lease | None = None
     history: tuple[Attempt, ...] = ()
+    playbook: Playbook = BUILT_IN
     limits: Limits = field(default_factory=Limits)
     epoch: int = 0
 
@@ -108,13 +110,14 @@ class Facts:
 class Step:
     """What the playbook would do next: an action, or to look first (`action` None).
 
-    `mode` None: as the site says. `hook`: what `run_hook` runs.
+    `mode` None: as the site says. `hook`: what `run_hook` runs. `why`: what was found, and what it leads to.
     """
 
     name: str
     action: str | None
     mode: Mode | None = None
     hook: str | None = None
+    why: str = ""
 
     @property
     def reboots(self) -> bool:

@@ -139,6 +139,7 @@ class Gatherer:
                 pauses=pauses(connection),
                 lease=store_attempts.lease_of(connection, server) if server else None,
                 history=store_attempts.history(connection, incident.id, incident.site, server, since),
+                playbook=(site or SitePolicy("", "")).playbook,
                 limits=limits,
                 epoch=epoch(connection),
             )

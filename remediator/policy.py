@@ -11,7 +11,8 @@ from remediator.actions.action import Target
 from remediator.facts import Limits
 from remediator.incident import Mode
 from remediator.options import RemediatorTop
-from remediator.schema import mode, needs_of, targets
+from remediator.playbooks import BUILT_IN, Playbook
+from remediator.schema import mode, needs_of, playbooks, targets
 from remediator.timing import Timing
 
 
@@ -24,6 +25,7 @@ class SitePolicy:
     target: Target | None = None
     mode: Mode = Mode.AUTO
     needs: tuple[str, ...] = ()
+    playbook: Playbook = BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def policy_of(document: Document, timing: Timing, own_containers: frozenset[str]
         recheck=timing.recheck,
         own_containers=own_containers,
     )
-    found = targets(document)
+    found, healed_by = targets(document), playbooks(document)
     sites = {
         site.name: SitePolicy(
             site=site.name,
@@ -64,6 +66,7 @@ def policy_of(document: Document, timing: Timing, own_containers: frozenset[str]
             target=found.get(site.name),
             mode=Mode(mode(document, site)),
             needs=needs_of(document, site),
+            playbook=healed_by[site.name],
         )
         for site in document.sites
     }

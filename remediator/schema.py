@@ -20,9 +20,10 @@ from remediator.options import (
     SshDefaults,
     SshOptions,
 )
-from remediator.schema_checks import check
+from remediator.playbooks import DEFAULT, Playbook, playbooks_of
+from remediator.schema_checks import check, named_playbook
 
-__all__ = ["PART", "file_faults", "mode", "needs_of", "servers", "targets"]
+__all__ = ["PART", "file_faults", "mode", "needs_of", "playbooks", "servers", "targets"]
 
 _KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -59,6 +60,12 @@ def mode(document: Document, site: Site) -> Mode:
     recover = site.part(RemediatorSite).recover
     own = recover.mode if recover is not None else None
     return own or document.top(RemediatorTop).remediation.mode
+
+
+def playbooks(document: Document) -> dict[str, Playbook]:
+    """Return the playbook of each site: the one that it names, else the one named default."""
+    known = playbooks_of(document.top(RemediatorTop).playbooks)
+    return {site.name: known[named_playbook(site) or DEFAULT] for site in document.sites}
 
 
 def file_faults(document: Document) -> list[Fault]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from core.faults import Fault
-from core.sites import Document
+from core.sites import Document, Site
 from core.sites.validate import nearest
 from remediator.needs import circles, needs_of, whole_name
 from remediator.options import RemediatorSite, RemediatorTop, ServerOptions
+from remediator.playbooks import DEFAULT
 
 
 def check(document: Document) -> Iterator[Fault]:
     """Yield every fault between the remediator's keys."""
     yield from _unknown_servers(document)
+    yield from _unknown_playbooks(document)
     yield from _same_machine(document)
     yield from _needs(document)
 
@@ -26,6 +28,21 @@ def _unknown_servers(document: Document) -> Iterator[Fault]:
             continue
         hint = nearest(recover.server, known) or f" (known: {', '.join(sorted(known)) or 'none'})"
         yield document.fault(site, "recover.server", f"there is no server {recover.server!r}{hint}")
+
+
+def named_playbook(site: Site) -> str | None:
+    """Return the playbook that a site names."""
+    recover = site.part(RemediatorSite).recover
+    return None if recover is None else recover.playbook
+
+
+def _unknown_playbooks(document: Document) -> Iterator[Fault]:
+    known = {DEFAULT, *document.top(RemediatorTop).playbooks}
+    for site in document.sites:
+        name = named_playbook(site)
+        if name is not None and name not in known:
+            hint = nearest(name, known) or f" (known: {', '.join(sorted(known))})"
+            yield document.fault(site, "recover.playbook", f"there is no playbook {name!r}{hint}")
 
 
 def _same_machine(document: Document) -> Iterator[Fault]:

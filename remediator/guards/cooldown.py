@@ -8,7 +8,7 @@ from remediator.incident import Attempt, Reason
 
 
 def cooldown(facts: Facts, step: Step, now: float) -> Verdict:
-    """Wait after an attempt on the site or its container, and after any reboot of its server."""
+    """Wait after an attempt on the site or its container, and after any reboot or boot of its server."""
     if step.action is None:
         return Allow()
     ready_at = max((_ready_at(one, facts) for one in facts.history), default=0.0)
@@ -23,9 +23,10 @@ def _ready_at(attempt: Attempt, facts: Facts) -> float:
     same_site = attempt.site == facts.incident.site
     same_server = facts.target is not None and attempt.server == facts.target.server.name
     same_target = same_server and attempt.target == facts.target_key
-    rebooted = same_server and attempt.action == "reboot_linode"
-    if attempt.finished_at is None or not (same_site or same_target or rebooted):
+    powered = same_server and attempt.action in ("reboot_linode", "boot_linode")
+    if attempt.finished_at is None or not (same_site or same_target or powered):
         return 0.0
-    return attempt.finished_at + (
-        facts.limits.cooldown if attempt.counts else facts.limits.abandoned_cooldown
-    )
+    if not attempt.counts:
+        return attempt.finished_at + facts.limits.abandoned_cooldown
+    wait = facts.playbook.wait_after(attempt.step) if same_site else None
+    return attempt.finished_at + (facts.limits.cooldown if wait is None else wait)
