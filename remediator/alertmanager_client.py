@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
 
+from remediator.alerts import ALERT_NAME
 from remediator.errors import AlertmanagerError
 from remediator.mail_flow import MailCounts
 
 TIMEOUT = (2.0, 5.0)
+SILENCED_PATH = (
+    "/api/v2/alerts?silenced=true&active=false&inhibited=false&unprocessed=false"
+    "&filter=alertname%3D%22SiteDown%22"
+)
 _EMAIL = re.compile(r'^(alertmanager_notif\w+_total)\{[^}]*integration="email"[^}]*\} (\S+)', re.MULTILINE)
 _PROCESS = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
 _CONFIGURED = re.compile(r"^alertmanager_config_hash (\S+)", re.MULTILINE)
@@ -27,6 +33,16 @@ class AlertmanagerClient:
     def post(self, alerts: list[dict[str, Any]]) -> None:
         """Post alerts."""
         self._ask("POST", "/api/v2/alerts", alerts)
+
+    def silenced_sites(self) -> frozenset[str]:
+        """Return the sites whose SiteDown somebody has silenced."""
+        every = self._ask("GET", SILENCED_PATH).json
+        try:
+            alerts = every()
+            found = {str(one["labels"]["site"]) for one in alerts if _is_silenced(one)}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise AlertmanagerError("Alertmanager does not tell its silences") from error
+        return frozenset(found)
 
     def mail_counts(self) -> MailCounts | None:
         """Return what it has counted for e-mail; None where it has nobody to mail to."""
@@ -59,6 +75,11 @@ class AlertmanagerClient:
         if answer.status_code != 200:
             raise AlertmanagerError(f"Alertmanager answered {answer.status_code}")
         return answer
+
+
+def _is_silenced(alert: Mapping[str, Any]) -> bool:
+    labels = alert["labels"]
+    return bool(alert["status"]["silencedBy"]) and labels["alertname"] == ALERT_NAME and "site" in labels
 
 
 def _counts(text: str, process: float) -> MailCounts:

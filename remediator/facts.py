@@ -41,6 +41,7 @@ class Limits:
     storm_cooldown: float = 120.0
     start_grace: float = 15.0
     foreign_event_age: float = 600.0
+    approval_lasts: float = 900.0
     own_containers: frozenset[str] = frozenset()
 
 
@@ -123,3 +124,8 @@ class Step:
     def reboots(self) -> bool:
         """Tell whether the step takes a whole server down."""
         return self.action == "reboot_linode"
+
+    @property
+    def powers(self) -> bool:
+        """Tell whether the step uses the power of a whole server."""
+        return self.action in ("reboot_linode", "boot_linode")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from remediator import store_attempts, store_incidents
+from remediator import store_approvals, store_attempts, store_incidents
 from remediator.abreast import abreast
 from remediator.actions.action import Target, World
 from remediator.errors import ExporterError, SiteUnknownError
@@ -18,10 +18,12 @@ from remediator.facts import Facts, Sites, Step
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.verdict import Allow
 from remediator.incident import REVISABLE, Canary, Kind, Probe, State, kind_of
+from remediator.maintenance import open_window
 from remediator.metrics import Metrics
 from remediator.playbook import DEAD, LOOK
 from remediator.policy import Policy, SitePolicy
 from remediator.store import Store, epoch, pauses
+from remediator.store_storm import last_storm
 from remediator.timing import Timing
 from remediator.whereabouts import OwnMachine, neighbours_of
 
@@ -65,8 +67,11 @@ class Gatherer:
         metrics: Metrics,
         timing: Timing,
         now: Callable[[], float],
+        silenced: Callable[[str], bool | None],
     ) -> None:
         self._now = now
+        self._started_at = now()
+        self._silenced = silenced
         self._store = store
         self._exporter = exporter
         self._policy = policy
@@ -124,8 +129,8 @@ class Gatherer:
             site = policy.sites.get(incident.site)
             target = site.target if site else None
             server = target.server.name if target else None
-            limits = policy.limits
-            since = self._now() - max(limits.per, limits.cooldown)
+            limits, now = policy.limits, self._now()
+            since = now - max(limits.per, limits.cooldown)
             return Facts(
                 incident=incident,
                 known=site is not None,
@@ -137,6 +142,11 @@ class Gatherer:
                 servers=policy.servers,
                 in_flight=store_attempts.in_flight(connection) - {incident.site},
                 pauses=pauses(connection),
+                maintenance=open_window(policy.windows, incident.site, server, now),
+                silenced=self._silenced(incident.site),
+                storm=last_storm(connection),
+                started_at=self._started_at,
+                approvals=store_approvals.of_incident(connection, incident.id),
                 lease=store_attempts.lease_of(connection, server) if server else None,
                 history=store_attempts.history(connection, incident.id, incident.site, server, since),
                 playbook=(site or SitePolicy("", "")).playbook,

@@ -288,10 +288,11 @@ class Pause:
 
 
 class Answer(StrEnum):
-    """What a person said to a question."""
+    """What a person said to a question; WITHDRAWN: it is not asked any more."""
 
     APPROVED = "approved"
     DENIED = "denied"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True)

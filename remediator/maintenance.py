@@ -20,7 +20,7 @@ from core.sites import Options
 from remediator.incident import Maintenance
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_FORMATS = ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
 _HOW = 'must be a time of day ("23:00") or a date with one ("2026-12-01 22:00")'
 
 
@@ -42,7 +42,7 @@ _WEEK = tuple(Day)
 def _moment(value: Any) -> Any:
     """Read what YAML makes of a time: 23:00 without quotes is the number 1380 (minutes) to it."""
     if isinstance(value, datetime):
-        return value.strftime(_FORMATS[2])
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return f"{value // 60:02d}:{value % 60:02d}"
     if isinstance(value, str) and (_TIME.fullmatch(value) or _date_and_time(value)):
@@ -51,12 +51,12 @@ def _moment(value: Any) -> Any:
 
 
 def _date_and_time(text: str) -> datetime | None:
-    for pattern in _FORMATS:
-        try:
-            return datetime.strptime(text, pattern)
-        except ValueError:
-            continue
-    return None
+    if not _DATE.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 Moment = Annotated[str, BeforeValidator(_moment, json_schema_input_type=str)]

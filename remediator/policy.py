@@ -10,6 +10,7 @@ from core.sites import Document
 from remediator.actions.action import Target
 from remediator.facts import Limits
 from remediator.incident import Mode
+from remediator.maintenance import MaintenanceOptions
 from remediator.options import RemediatorTop
 from remediator.playbooks import BUILT_IN, Playbook
 from remediator.schema import mode, needs_of, playbooks, targets
@@ -34,6 +35,7 @@ class Policy:
 
     sites: Mapping[str, SitePolicy] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    windows: tuple[MaintenanceOptions, ...] = ()
 
     @cached_property
     def servers(self) -> dict[str, str]:
@@ -43,7 +45,8 @@ class Policy:
 
 def policy_of(document: Document, timing: Timing, own_containers: frozenset[str] = frozenset()) -> Policy:
     """Read the policy out of a valid sites.yml."""
-    options = document.top(RemediatorTop).remediation
+    top = document.top(RemediatorTop)
+    options = top.remediation
     limits = Limits(
         max_unhealthy=options.max_unhealthy,
         attempts=options.attempts,
@@ -56,6 +59,10 @@ def policy_of(document: Document, timing: Timing, own_containers: frozenset[str]
         passes=timing.passes,
         probe_spacing=timing.probe_spacing,
         recheck=timing.recheck,
+        storm_cooldown=options.storm_cooldown,
+        start_grace=timing.start_grace,
+        foreign_event_age=timing.foreign_event_age,
+        approval_lasts=options.approval_lasts,
         own_containers=own_containers,
     )
     found, healed_by = targets(document), playbooks(document)
@@ -70,4 +77,4 @@ def policy_of(document: Document, timing: Timing, own_containers: frozenset[str]
         )
         for site in document.sites
     }
-    return Policy(sites, limits)
+    return Policy(sites, limits, top.maintenance)

@@ -13,23 +13,25 @@ from collections.abc import Iterable
 from functools import partial
 
 from core.logs import fields
-from remediator import store_incidents
+from remediator import store_approvals, store_incidents
 from remediator.attempts import PATIENCE, Attempts
 from remediator.chores import Chores
 from remediator.decide import decide, passes_with
 from remediator.errors import LeaseLostError, RemediatorError, StoreError
 from remediator.facts import Facts
 from remediator.gather import Gatherer
-from remediator.incident import Decision, Outcome, State, Verb
+from remediator.incident import Decision, Outcome, Reason, State, Verb
 from remediator.jobs import Jobs
 from remediator.stages import Stages
 from remediator.store import pauses
+from remediator.store_storm import note_storm
 
 log = logging.getLogger(__name__)
 BREATH = 0.02
 """Seconds between two rounds at least, so that many small changes make one round."""
 LOOKS_A_SECOND = 50
 """With thousands of open incidents each is looked at more rarely, so that new ones find time and CPU."""
+STORMS = frozenset({Reason.TOO_MANY_UNHEALTHY, Reason.CANARIES_FAIL})
 NOT_BEFORE = 0.2
 """Seconds until an incident is looked at again at the earliest, whatever its decision says."""
 
@@ -161,6 +163,7 @@ class Reconciler:
             now = self._shop.now()
             decision = decide(facts, now)
             self._keep(facts, decision, now)
+            self._note_storm(facts, decision, now)
             self._perform(facts, decision, now)
         except StoreError as error:
             self._shop.metrics.problem("store")
@@ -210,6 +213,8 @@ class Reconciler:
                 pass
             case Verb.OBSERVE:
                 self._move(facts, State.OBSERVING, decision, now)
+            case Verb.ASK:
+                self._ask(facts, decision, now)
             case Verb.ESCALATE:
                 self._move(facts, State.NEEDS_HUMAN, decision, now)
             case Verb.CLOSE:
@@ -236,6 +241,32 @@ class Reconciler:
         with self._shop.store.write(PATIENCE) as connection:
             moved = store_incidents.move(connection, facts.incident, state, decision, now)
         if moved:
+            self.tell_now()
+
+    def _ask(self, facts: Facts, decision: Decision, now: float) -> None:
+        """Ask people whether a step may be done, unless the question stands already."""
+        incident = facts.incident
+        asked = any(one.answer is None and one.step == decision.step for one in facts.approvals)
+        if asked and incident.state is State.AWAITING_APPROVAL:
+            return
+        assert decision.step is not None
+        assert decision.action is not None
+        with self._shop.store.write(PATIENCE) as connection:
+            store_incidents.move(connection, incident, State.AWAITING_APPROVAL, decision, now)
+            store_approvals.ask(connection, incident.id, decision.step, decision.action, decision.detail, now)
+        self.tell_now()
+
+    def _note_storm(self, facts: Facts, decision: Decision, now: float) -> None:
+        """Keep it that a storm is seen; its cooldown begins when it is seen no more."""
+        storm = facts.storm
+        if decision.verb is not Verb.WAIT or decision.reason not in STORMS:
+            return
+        fresh = storm is not None and 0 <= now - storm.seen_at < self._shop.timing.storm_seen
+        if fresh and storm is not None and storm.reason == decision.reason:
+            return
+        with self._shop.store.write(PATIENCE) as connection:
+            new = note_storm(connection, decision.reason, decision.detail, now)
+        if new:
             self.tell_now()
 
     def _close(self, facts: Facts, decision: Decision, now: float) -> None:

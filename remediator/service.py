@@ -37,7 +37,8 @@ from remediator.notify import Notifier
 from remediator.policy import Policy, policy_of
 from remediator.reconcile import Reconciler
 from remediator.schema import file_faults, servers
-from remediator.store import Store, forget_notifications
+from remediator.silences import Silences
+from remediator.store import Store, forget_notifications, pauses, remove_pause
 from remediator.store_future import bring_back
 from remediator.store_incidents import summaries
 from remediator.timing import Timing
@@ -54,7 +55,10 @@ SHOWN_A_SECOND = 1000
 
 @dataclass(frozen=True)
 class Settings:
-    """What the service is started with; `linode` None where there is no token."""
+    """What the service is started with; `linode` None where there is no token.
+
+    Without `console_password` nobody can sign in to the console.
+    """
 
     config_file: Path
     parts: Sequence[Part]
@@ -64,6 +68,7 @@ class Settings:
     console_url: str
     webhook_token: Secret
     api_token: Secret
+    console_password: Secret | None = None
     linode: LinodeClient | None = None
     own_containers: frozenset[str] = frozenset()
     timing: Timing = field(default_factory=Timing)
@@ -89,6 +94,8 @@ class Remediator:
         self._watcher = FileWatcher(self._document.files)
         self._stopping = threading.Event()
         workshop = self._workshop()
+        self._alertmanager = AlertmanagerClient(settings.alertmanager_url)
+        self._silences = Silences(self._alertmanager, self.metrics, settings.timing, settings.now)
         self.gatherer = Gatherer(
             self.store,
             self.exporter,
@@ -97,6 +104,7 @@ class Remediator:
             self.metrics,
             settings.timing,
             settings.now,
+            self.silenced,
         )
         self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores())
         self.metrics.reload_ok.set(1)
@@ -106,6 +114,14 @@ class Remediator:
     def policy(self) -> Policy:
         """Return the policy in force."""
         return self._policy
+
+    def document(self) -> Document:
+        """Return the sites.yml in force."""
+        return self._document
+
+    def silenced(self, site: str) -> bool | None:
+        """Tell whether a silence of Alertmanager covers a site; None where that is not known."""
+        return self._silences.covers(site)
 
     def start(self) -> None:
         """Start the reconciler and the watch over the configuration's files."""
@@ -185,7 +201,7 @@ class Remediator:
         self.metrics.set_servers({name: name not in shut for name in servers(self._document)})
 
     def _chores(self) -> Chores:
-        settings, client = self.settings, AlertmanagerClient(self.settings.alertmanager_url)
+        settings, client = self.settings, self._alertmanager
         # Alertmanager goes by the machine's clock; incidents do not.
         notifier = Notifier(
             self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, time.time
@@ -197,10 +213,24 @@ class Remediator:
         chores = {
             "tell": notifier.tell,
             "mails": watch.look,
+            "silences": self._silences.look,
+            "resume": self._end_pauses,
             "show": self._show_incidents,
             "forget": self._forget_notifications,
         }
         return Chores(chores, self.metrics, settings.now)
+
+    def _end_pauses(self) -> float:
+        """End the pauses whose time is over."""
+        now = self.settings.now()
+        with self.store.read() as connection:
+            over = [one for one in pauses(connection) if one.until is not None and one.until <= now]
+        if over:
+            with self.store.write(PATIENCE) as connection:
+                for pause in set(over) & set(pauses(connection)):
+                    remove_pause(connection, pause.scope, "itself: its time is over", now)
+            self.reconciler.wake()
+        return self.settings.timing.reconcile
 
     def _show_incidents(self) -> float:
         timing = self.settings.timing

@@ -14,12 +14,15 @@ from remediator.store_schema import APPROVALS, INCIDENTS
 def ask(
     connection: Connection, incident_id: int, step: str, action: str, detail: str, now: float
 ) -> int | None:
-    """Store a question unless the same one is open already; return its id where it is new."""
-    same = select(APPROVALS.c.id).where(
-        APPROVALS.c.incident_id == incident_id, APPROVALS.c.step == step, APPROVALS.c.answer.is_(None)
-    )
-    if connection.scalar(same) is not None:
+    """Store a question unless the same one is open already; return its id where it is new.
+
+    It takes the place of any other open question of the incident.
+    """
+    unanswered_here = (APPROVALS.c.incident_id == incident_id, APPROVALS.c.answer.is_(None))
+    if connection.scalar(select(APPROVALS.c.id).where(*unanswered_here, APPROVALS.c.step == step)):
         return None
+    withdrawn = {"answer": Answer.WITHDRAWN, "answered_at": now}
+    connection.execute(update(APPROVALS).where(*unanswered_here).values(**withdrawn))
     row = {
         "incident_id": incident_id,
         "step": step,

@@ -70,7 +70,7 @@ def note_alert(connection: Connection, ids: Iterable[int], alert_status: str) ->
 
 def to_decide(connection: Connection) -> list[int]:
     """Return the open incidents without an attempt under way, oldest first."""
-    states = (State.OPEN, State.OBSERVING, State.NEEDS_HUMAN)
+    states = (State.OPEN, State.OBSERVING, State.AWAITING_APPROVAL, State.NEEDS_HUMAN)
     query = select(INCIDENTS.c.id).where(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.state.in_(states))
     return list(connection.scalars(query.order_by(INCIDENTS.c.id)))
 

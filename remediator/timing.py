@@ -32,6 +32,15 @@ class Timing:
     look_max_age: float = 120.0
     probe_timeout: float = 20.0
     sites_max_age: float = 2.0
+    start_grace: float = 15.0
+    """After its start the remediator only looks for this long: the world may still be coming up, too."""
+    silences: float = 5.0
+    """Alertmanager is asked for its silences this often; an answer holds for `silences_max_age`."""
+    silences_max_age: float = 300.0
+    storm_seen: float = 5.0
+    """A storm that lasts is noted again this often."""
+    foreign_event_age: float = 600.0
+    """A Linode that somebody else has rebooted is left alone for this long."""
     job_limit: float = 300.0
     """A job that runs longer than this no longer has its lease renewed."""
     notify: float = 60.0

@@ -1,14 +1,43 @@
-"""In observe mode we watch and tell, and touch nothing."""
+"""How far we may go by ourselves: observe, approve or auto."""
 
 from __future__ import annotations
 
 from remediator.facts import Facts, Step
-from remediator.guards.verdict import Allow, Refuse, Verdict
-from remediator.incident import Mode, Reason
+from remediator.guards.verdict import Allow, Ask, Refuse, Verdict
+from remediator.incident import Answer, Approval, Mode, Reason
+
+SAID = (Answer.APPROVED, Answer.DENIED)
+CAREFUL = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)
 
 
-def mode(facts: Facts, step: Step, _now: float) -> Verdict:
-    """Refuse in observe mode, naming what would have been done."""
-    if facts.mode is Mode.AUTO:
+def mode(facts: Facts, step: Step, now: float) -> Verdict:
+    """Refuse in observe mode, naming what would have been done; in approve mode ask a person."""
+    strictest = min((facts.mode, step.mode or Mode.AUTO), key=CAREFUL.index)
+    if strictest is Mode.AUTO:
         return Allow()
-    return Refuse(Reason.OBSERVE_MODE, f"would {step.action or step.name}", numbers={"would": step.name})
+    if strictest is Mode.OBSERVE:
+        return Refuse(Reason.OBSERVE_MODE, f"would {step.action or step.name}", numbers={"would": step.name})
+    if step.action is None:
+        return Allow()
+    return _approved(facts, step, now)
+
+
+def _approved(facts: Facts, step: Step, now: float) -> Verdict:
+    answered = (one for one in reversed(facts.approvals) if one.step == step.name and one.answer in SAID)
+    said = next(answered, None)
+    if said is not None and said.answer is Answer.DENIED:
+        detail = f"{said.answered_by} said no to {(step.action or '').replace('_', ' ')}"
+        return Refuse(Reason.APPROVAL_DENIED, detail, escalate=True)
+    if said is not None and _holds(said, facts, now):
+        return Allow({"approved_by": said.answered_by, "approval": said.id})
+    expired = " again: the last approval ran out" if said is not None else ""
+    what = (step.action or "").replace("_", " ")
+    return Ask(Reason.APPROVAL_NEEDED, f"waits for a person to approve: {what}{expired}")
+
+
+def _holds(approval: Approval, facts: Facts, now: float) -> bool:
+    """Tell whether an approval is neither too old, nor of the future, nor used up by an attempt."""
+    at, until = approval.answered_at, approval.expires_at
+    if at is None or until is None or not at - 1.0 <= now < until:
+        return False
+    return not any(one.step == approval.step and one.created_at >= at for one in facts.attempts)

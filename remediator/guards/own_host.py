@@ -15,10 +15,10 @@ def own_host(facts: Facts, step: Step, now: float) -> Verdict:
     if found is None or step.action is None:
         return Allow()
     if isinstance(ours, Untold):
-        return _untold(ours, now) if step.reboots else Allow()
+        return _untold(ours, now) if step.powers else Allow()
     if not ours and not found.server.local:
         return Allow()
-    if step.reboots:
+    if step.powers:
         return Refuse(Reason.OWN_SERVER, f"{found.server.name} is the machine we run on", escalate=True)
     name = found.container or ""
     own = name in facts.limits.own_containers or name.startswith(f"{OWN_PROJECT}-")

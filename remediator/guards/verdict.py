@@ -38,7 +38,16 @@ class Refuse:
     numbers: Mapping[str, JSON] = field(default_factory=dict)
 
 
-Verdict: TypeAlias = Allow | WaitUntil | Refuse
+@dataclass(frozen=True)
+class Ask:
+    """Not before a person has approved it."""
+
+    reason: Reason
+    detail: str = ""
+    numbers: Mapping[str, JSON] = field(default_factory=dict)
+
+
+Verdict: TypeAlias = Allow | WaitUntil | Refuse | Ask
 Guard: TypeAlias = Callable[[Facts, Step, float], Verdict]
 """Pure: facts, the step that is meant, and now. An exception inside one refuses."""
 SOON = 5.0

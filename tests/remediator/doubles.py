@@ -21,6 +21,7 @@ from remediator.schema import PART
 from remediator.service import Remediator, Settings
 from remediator.timing import Timing
 from remediator.web import create_app
+from tests.remediator.databases import storage_url
 from tests.waiting import until
 
 WEBHOOK = {"Authorization": "Bearer webhook-token"}
@@ -36,6 +37,9 @@ QUICK = Timing(
     settle_within=2.0,
     abandoned_cooldown=0.1,
     sites_max_age=0.0,
+    start_grace=0.0,
+    silences=0.05,
+    storm_seen=0.05,
     notify=0.2,
     mail_look=0.05,
     mail_lag=0.2,
@@ -46,7 +50,7 @@ canaries: ["tcp://127.0.0.1:1"]
 servers:
   web: {ssh: medic@198.51.100.1, linode: 7, may_reboot: true}
   db: {ssh: medic@198.51.100.2}
-remediation: {cooldown: 0, prove_within: 5, attempts: 3, max_unhealthy: 50%}
+remediation: {cooldown: 0, storm_cooldown: 0, prove_within: 5, attempts: 3, max_unhealthy: 50%}
 sites:
   - {name: www, url: "http://127.0.0.1:1/", recover: {server: web, container: nginx}}
   - {name: shop, url: "http://127.0.0.1:1/", recover: {server: db, container: shop}}
@@ -106,6 +110,7 @@ class Alertmanager:
     mails: bool = True
     gone: bool = False
     looks: int = 0
+    silenced: set[str] = field(default_factory=set)
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if self.gone:
@@ -118,6 +123,8 @@ class Alertmanager:
         if path == "/api/v2/status":
             receiver = "email_configs:" if self.mails else "webhook_configs:"
             return 200, {"config": {"original": f"receivers:\n- name: x\n  {receiver}\n"}}
+        if path == "/api/v2/alerts" and not body:
+            return 200, [_silenced(site) for site in sorted(self.silenced)]
         self.told.extend(json.loads(body))
         return 200, {}
 
@@ -154,6 +161,11 @@ class Alertmanager:
         """Forget what a process forgets."""
         self.process += 1
         self.begun = self.given_up = self.requests = self.failed = 0
+
+
+def _silenced(site: str) -> dict[str, Any]:
+    labels = {"alertname": "SiteDown", "site": site}
+    return {"labels": labels, "status": {"state": "suppressed", "silencedBy": ["1"], "inhibitedBy": []}}
 
 
 @contextmanager
@@ -258,7 +270,7 @@ class Lab:
         return self.client.post("/webhook/alertmanager", json=body, headers=WEBHOOK)
 
     def incidents(self, site: str) -> list[dict[str, Any]]:
-        found = self.client.get("/api/v1/incidents").json["incidents"]
+        found = self.client.get("/api/v1/incidents", headers=API).json["incidents"]
         return [one for one in found if one["site"] == site]
 
     def incident(self, site: str) -> dict[str, Any]:
@@ -306,7 +318,7 @@ def lab(
         settings = Settings(
             config_file=file,
             parts=(EXPORTER, PART),
-            storage_url=f"sqlite:///{folder}/remediator.db",
+            storage_url=storage_url(folder),
             exporter_url=exporter_url,
             alertmanager_url=alertmanager_url,
             console_url="http://console.example",
@@ -321,6 +333,7 @@ def lab(
         client = create_app(remediator).test_client()
         if start:
             remediator.start()
+            until(lambda: remediator.silenced("www") is not None, 10, "Alertmanager's silences", every=0.01)
         try:
             yield Lab(remediator, exporter, alertmanager, ledger, restart, reboot, client, file, ssh)
         finally:

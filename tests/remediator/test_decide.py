@@ -1,6 +1,7 @@
 """The guards and the decision as tables; then hypothesis looks for a way around them."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,16 @@ from remediator.facts import Facts, Limits, Sites, Step, Untold
 from remediator.guards import GUARDS
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
-from remediator.guards.verdict import Allow, Refuse, WaitUntil
+from remediator.guards.verdict import Allow, Ask, Refuse, WaitUntil
 from remediator.incident import (
+    Answer,
+    Approval,
     Attempt,
     Canary,
     Incident,
     Lease,
     Look,
+    Maintenance,
     Mode,
     Pause,
     Probe,
@@ -27,12 +31,14 @@ from remediator.incident import (
     SiteState,
     Stage,
     State,
+    Storm,
     Verb,
     kind_of,
 )
 
 NOW = 1_000_000.0
 RESTART, REBOOT = Step("restart_container", "restart_container"), Step("reboot_linode", "reboot_linode")
+LOOKING = Step("look", None)
 WEB = Server("web", SshSettings("10.0.0.1"), linode=7, may_reboot=True)
 TARGET = Target("www", WEB, container="nginx")
 
@@ -81,7 +87,79 @@ def looked(ssh: str) -> Incident:
     return replace(FACTS.incident, look=Look(NOW - 1, ssh))
 
 
+BOOT = Step("boot_linode", "boot_linode")
+
+
+def asked(answer: Answer | None, *, at: float = NOW - 60, until: float = NOW + 60) -> dict[str, object]:
+    """Return approve mode with one question and its answer."""
+    said = Approval(1, 1, RESTART.name, RESTART.name, "", at - 60, answer, "ada", at, until)
+    return {"mode": Mode.APPROVE, "approvals": (said,)}
+
+
+def linode(status: str = "running", **event: object) -> dict[str, object]:
+    """Return a look with a Linode's status and one event of its power."""
+    whole = {
+        "action": "linode_reboot",
+        "status": "finished",
+        "created": at(NOW - 100),
+        "foreign": True,
+        **event,
+    }
+    evidence = {"linode": {"status": status, "recent_events": [whole] if event else []}}
+    return {"incident": replace(FACTS.incident, look=Look(NOW - 1, "ok", evidence))}
+
+
+def at(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+OFF = replace(TARGET, server=replace(WEB, may_boot=True))
+OWN_REBOOT = {"action": "reboot_linode", "acted_at": NOW - 101, "finished_at": NOW - 90}
 GUARD_TABLE = [
+    ("start_up", {"started_at": NOW - 5}, RESTART, Reason.START_UP),
+    ("start_up", {"started_at": NOW + 5}, RESTART, Reason.START_UP),
+    ("start_up", {"started_at": NOW - 5}, LOOKING, None),
+    ("start_up", {"started_at": NOW - 15}, RESTART, None),
+    ("maintenance", {"maintenance": Maintenance("backup", NOW + 60)}, RESTART, Reason.MAINTENANCE),
+    ("maintenance", {"maintenance": Maintenance("backup", NOW)}, RESTART, None),
+    ("silence", {"silenced": True}, RESTART, Reason.SILENCED),
+    ("silence", {"silenced": None}, RESTART, Reason.SILENCES_UNKNOWN),
+    ("silence", {}, RESTART, None),
+    ("storm_cooldown", {"storm": Storm(NOW - 300, NOW - 119, "x")}, RESTART, Reason.STORM_COOLDOWN),
+    ("storm_cooldown", {"storm": Storm(NOW, NOW + 9999, "x")}, RESTART, Reason.STORM_COOLDOWN),
+    ("storm_cooldown", {"storm": Storm(NOW - 300, NOW - 120, "x")}, RESTART, None),
+    ("storm_cooldown", {}, RESTART, None),
+    ("may_boot", {}, BOOT, Reason.SERVER_OFF),
+    ("may_boot", {"target": OFF}, BOOT, None),
+    ("may_boot", {}, RESTART, None),
+    ("linode_status", {}, REBOOT, None),
+    ("linode_status", linode("rebooting"), RESTART, Reason.LINODE_BUSY),
+    ("linode_status", linode("rebooting"), LOOKING, None),
+    ("linode_status", linode("offline"), BOOT, None),
+    ("linode_status", linode(status="running", foreign=True), REBOOT, Reason.FOREIGN_EVENT),
+    ("linode_status", linode(created=at(NOW - 601)), REBOOT, None),
+    ("linode_status", linode(foreign=True), RESTART, None),
+    ("linode_status", linode(foreign=False), REBOOT, None),
+    ("linode_status", linode(foreign=None), REBOOT, Reason.FOREIGN_EVENT),
+    ("linode_status", {**linode(foreign=None), "history": (attempt(**OWN_REBOOT),)}, REBOOT, None),
+    ("linode_status", linode(action="backups_enable"), REBOOT, None),
+    ("mode", {"mode": Mode.APPROVE}, RESTART, Reason.APPROVAL_NEEDED),
+    ("mode", {"mode": Mode.APPROVE}, LOOKING, None),
+    ("mode", {}, replace(RESTART, mode=Mode.APPROVE), Reason.APPROVAL_NEEDED),
+    ("mode", {"mode": Mode.OBSERVE}, replace(RESTART, mode=Mode.APPROVE), Reason.OBSERVE_MODE),
+    ("mode", asked(None), RESTART, Reason.APPROVAL_NEEDED),
+    ("mode", asked(Answer.WITHDRAWN), RESTART, Reason.APPROVAL_NEEDED),
+    ("mode", asked(Answer.APPROVED), RESTART, None),
+    ("mode", asked(Answer.APPROVED), REBOOT, Reason.APPROVAL_NEEDED),
+    ("mode", asked(Answer.APPROVED, until=NOW), RESTART, Reason.APPROVAL_NEEDED),
+    ("mode", asked(Answer.APPROVED, at=NOW + 30, until=NOW + 60), RESTART, Reason.APPROVAL_NEEDED),
+    (
+        "mode",
+        {**asked(Answer.APPROVED), "history": (attempt(created_at=NOW - 50),)},
+        RESTART,
+        Reason.APPROVAL_NEEDED,
+    ),
+    ("mode", asked(Answer.DENIED), RESTART, Reason.APPROVAL_DENIED),
     ("paused", {"pauses": (Pause("all", "ann", "", 1.0),)}, RESTART, Reason.PAUSED),
     ("paused", {"pauses": (Pause("site:www", "ann", "", 1.0),)}, RESTART, Reason.PAUSED),
     ("paused", {"pauses": (Pause("server:web", "ann", "", 1.0),)}, RESTART, Reason.PAUSED),
@@ -542,5 +620,5 @@ def test_a_verdict_that_is_not_to_allow_always_says_why(guard: str) -> None:
     for name, change, step, _reason in GUARD_TABLE:
         if name == guard:
             verdict = GUARDS[name](replace(FACTS, **change), step, NOW)  # type: ignore[arg-type]
-            assert isinstance(verdict, Allow | WaitUntil | Refuse)
+            assert isinstance(verdict, Allow | WaitUntil | Refuse | Ask)
             assert isinstance(verdict, Allow) or verdict.detail
