@@ -72,7 +72,7 @@ class Lab:
     def breaks(self, name: str, where: Site) -> None:
         where.status = 500
         self.alertmanager.fire(self._labels(name), summary=f"{name}: answered 500", reason="status")
-        until(lambda: self.incident(name), 20, f"the incident of {name}")
+        until(lambda: self.incident(name)["probe_reason"], 20, f"the incident of {name} and its reason")
 
     def recovers(self, name: str, where: Site) -> None:
         where.status = 200
