@@ -18,6 +18,8 @@ def check(document: Document) -> Iterator[Fault]:
     yield from _unknown_playbooks(document)
     yield from _same_machine(document)
     yield from _needs(document)
+    yield from _status_page(document)
+    yield from _maintenance(document)
 
 
 def _unknown_servers(document: Document) -> Iterator[Fault]:
@@ -73,3 +75,25 @@ def _needs(document: Document) -> Iterator[Fault]:
     for circle in circles({site.name: needs_of(document, site) for site in document.sites}):
         way = " needs ".join((*circle, circle[0]))
         yield document.fault(document.site(circle[0]), "needs", f"goes round in a circle: {way}")
+
+
+def _status_page(document: Document) -> Iterator[Fault]:
+    shown = document.top(RemediatorTop).status_page
+    for number, name in enumerate(shown.sites if shown else ()):
+        if document.site(name) is None:
+            message = f"there is no site {name!r}{nearest(name, document.names)}"
+            yield document.fault(None, f"status_page.sites[{number}]", message)
+
+
+def _maintenance(document: Document) -> Iterator[Fault]:
+    """A window for a name that there is not would hold nothing back."""
+    top = document.top(RemediatorTop)
+    for number, window in enumerate(top.maintenance):
+        for key, names, known in (
+            ("sites", window.sites, document.names),
+            ("servers", window.servers, top.servers),
+        ):
+            for name in names:
+                if name not in known:
+                    message = f"there is no {key[:-1]} {name!r}{nearest(name, known)}"
+                    yield document.fault(None, f"maintenance[{number}].{key}", message)

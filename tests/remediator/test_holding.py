@@ -134,11 +134,9 @@ def test_silences_that_are_long_not_known_hold_healing_back(tmp_path: Path) -> N
 
 def test_nothing_is_healed_in_a_maintenance_window_and_all_after_it(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    window = (
-        f"{{name: backup, from: '{now - timedelta(hours=1):%Y-%m-%d %H:%M}', until: '{{}}', sites: [www]}}"
-    )
-    hour = window.format(f"{now + timedelta(hours=1):%Y-%m-%d %H:%M}")
-    with lab(tmp_path, f"{SITES}\nmaintenance: [{hour}]\n") as at_work:
+    begun, ends = now - timedelta(hours=1), now + timedelta(hours=1)
+    times = f"from: '{begun:%Y-%m-%d %H:%M}', until: '{ends:%Y-%m-%d %H:%M}'"
+    with lab(tmp_path, f"{SITES}\nmaintenance: [{{name: backup, {times}, sites: [www]}}]\n") as at_work:
         at_work.exporter.failing |= {"www": "status"}
         at_work.post("www")
         held = at_work.decided("www", "maintenance")

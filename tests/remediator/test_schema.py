@@ -244,3 +244,36 @@ def test_shares_are_written_in_per_cent_or_as_a_ratio(tmp_path: Path) -> None:
 def test_editors_get_a_schema(tmp_path: Path) -> None:
     properties = json_schema(PARTS)["properties"]
     assert {"servers", "remediation"} <= set(properties)
+
+
+def test_a_maintenance_window_names_what_there_is(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        servers=SERVERS,
+        maintenance=[
+            {"from": "23:00", "until": "01:00", "sites": ["wwww"]},
+            {"from": "23:00", "until": "01:00", "servers": ["web-2"]},
+            {"from": "25:00", "until": "01:00"},
+            {"from": "2026-12-01 22:00", "until": "01:00"},
+            {"from": "2026-12-01 22:00", "until": "2026-12-01 22:00"},
+            {"from": "2026-02-30 22:00", "until": "2026-12-01 22:00"},
+            {"from": "22:00", "until": "23:00", "timezone": "Mars/Olympus"},
+            {"from": "22:00", "until": "23:00", "days": ["sunday"]},
+        ],
+    )
+    assert [line.split(": ")[1] for line in found] == [
+        "maintenance[2].from",
+        "maintenance[3]",
+        "maintenance[4]",
+        "maintenance[5].from",
+        "maintenance[6].timezone",
+        "maintenance[7].days[0]",
+    ]
+    named = faults(tmp_path, servers=SERVERS, maintenance=[
+        {"from": "23:00", "until": "01:00", "sites": ["wwww"]},
+        {"from": 1380, "until": "01:00", "servers": ["web-2"]},
+    ])  # fmt: skip
+    assert named == [
+        "sites.yml: maintenance[0].sites: there is no site 'wwww' (did you mean 'www'?)",
+        "sites.yml: maintenance[1].servers: there is no server 'web-2' (did you mean 'web-1'?)",
+    ]
