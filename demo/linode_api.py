@@ -1,8 +1,9 @@
 """A fake Linode API with a memory: Linode's shapes, statuses and errors, and faults on order.
 
 Below /v4 it is the API (Bearer token with scopes); below /control (a token of its own) it is told to have
-faults: POST /control/fault {"kind": …, "on": "reboot"|"all", "times": 1, "seconds": 30, "accept": false},
-DELETE /control/fault, POST /control/event, POST /control/status, GET /control/state.
+faults: POST /control/fault {"kind": …, "on": "reboot"|"boot"|"all", "times": 1, "seconds": 30, "accept":
+false}, DELETE /control/fault, POST /control/event, POST /control/status {"linode": 101, "status": "offline"},
+GET /control/state.
 """
 
 from __future__ import annotations
@@ -118,22 +119,24 @@ class _Api:
         )
 
     def boot(self, linode_id: int) -> Response:
-        self._enter("linodes", "read_write")
-        self._account.job(linode_id, "linode_boot")
-        return jsonify({})
+        return self._power(linode_id, "boot")
+
+    def reboot(self, linode_id: int) -> Response:
+        return self._power(linode_id, "reboot")
 
     def shutdown(self, linode_id: int) -> Response:
         self._enter("linodes", "read_write")
         self._account.job(linode_id, "linode_shutdown")
         return jsonify({})
 
-    def reboot(self, linode_id: int) -> Response:
+    def _power(self, linode_id: int, word: str) -> Response:
+        """Take a reboot or a boot, unless a fault is on order for it."""
         self.faults.count()
-        fault = self.faults.next("reboot")
+        fault = self.faults.next(word)
         if fault is None or fault.accept:
             self._authorize("linodes", "read_write")
             kind = fault.kind if fault is not None else ""
-            self._account.job(linode_id, "linode_reboot", fails=kind == "fail", silent=kind == "no_event")
+            self._account.job(linode_id, f"linode_{word}", fails=kind == "fail", silent=kind == "no_event")
             self.faults.count(accepted=True)
         return faulty_answer(fault) or jsonify({})
 

@@ -32,7 +32,7 @@ class Control:
         self._token = token
 
     def state(self) -> Response:
-        """Show all, with the POSTs of reboots that came and that were accepted."""
+        """Show all, with the POSTs of reboots and boots that came and that were accepted."""
         self._authorize()
         return jsonify(
             posts=self._faults.posts,

@@ -20,7 +20,7 @@ _HTML = "<html>\r\n<head><title>400 Bad Request</title></head>\r\n<body>nginx</b
 
 @dataclass
 class Fault:
-    """One fault: on which calls, on how many, for how long, and whether the reboot is done all the same."""
+    """One fault: on which calls, on how many, for how long, and whether the job is done all the same."""
 
     kind: str
     on: str
@@ -48,12 +48,12 @@ class Faults:
     ) -> None:
         """Have a fault on the next `times` calls (None: until it is taken back); raises BadRequestError.
 
-        `accept`: whether the reboot is done all the same; by default only where the kind says so.
+        `accept`: whether the job is done all the same; by default only where the kind says so.
         """
         if kind not in FAULTS | STATUSES:
             raise BadRequestError(f"kind must be one of {', '.join(sorted(FAULTS | STATUSES))}", "kind")
-        if on not in ("reboot", "all"):
-            raise BadRequestError("on must be reboot or all", "on")
+        if on not in ("reboot", "boot", "all"):
+            raise BadRequestError("on must be reboot, boot or all", "on")
         accepts = kind in _AFTER_ACCEPTING if accept is None else accept
         with self._lock:
             self._fault = Fault(kind, on, times, seconds, accepts)
@@ -76,7 +76,7 @@ class Faults:
             return fault
 
     def count(self, *, accepted: bool = False) -> None:
-        """Count a POST of a reboot, or one that was accepted."""
+        """Count a POST of a reboot or a boot, or one that was accepted."""
         with self._lock:
             if accepted:
                 self.accepted += 1

@@ -75,20 +75,27 @@ class LinodeAPI:
 
         Raises ActionError: `unknown` after a timeout, a reset, 408 or 5xx, when it may have been accepted.
         """
+        self._post_once(linode_id, "reboot")
+
+    def boot(self, linode_id: int) -> None:
+        """Ask for a boot in the same way."""
+        self._post_once(linode_id, "boot")
+
+    def _post_once(self, linode_id: int, job: str) -> None:
         try:
-            self._client.post(f"/linode/instances/{linode_id:d}/reboot", data={})
+            self._client.post(f"/linode/instances/{linode_id:d}/{job}", data={})
         except ApiError as error:
             if error.status == requests.codes.request_timeout or error.status >= 500:
-                raise _outcome_unknown(linode_id, f"answered {error.status}") from error
+                raise _outcome_unknown(linode_id, job, f"answered {error.status}") from error
             raise _refusal(error, linode_id) from error
         except requests.exceptions.ConnectTimeout as error:
             raise _no_answer(error) from error
         except requests.RequestException as error:
             if _never_connected(error):
                 raise _no_answer(error) from error
-            raise _outcome_unknown(linode_id, "did not answer to the end") from error
+            raise _outcome_unknown(linode_id, job, "did not answer to the end") from error
         except _NONSENSE as error:
-            raise _outcome_unknown(linode_id, "answered something that is not its own") from error
+            raise _outcome_unknown(linode_id, job, "answered something that is not its own") from error
 
     def username(self) -> str | None:
         """Return the name of the token's user, None where the token may not ask (needs account access)."""
@@ -213,8 +220,8 @@ def _no_answer(error: Exception) -> ActionError:
     return ActionError(f"the Linode API does not answer {text}", reason=Reason.LINODE_ERROR)
 
 
-def _outcome_unknown(linode_id: int, what: str) -> ActionError:
-    text = f"the Linode API {what} when asked to reboot {linode_id}: its events will tell"
+def _outcome_unknown(linode_id: int, job: str, what: str) -> ActionError:
+    text = f"the Linode API {what} when asked to {job} {linode_id}: its events will tell"
     return ActionError(text, reason=Reason.UNKNOWN)
 
 

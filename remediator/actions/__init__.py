@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from remediator.actions.action import Action
+from remediator.actions.boot_linode import BootLinode
 from remediator.actions.reboot_linode import RebootLinode
 from remediator.actions.restart_container import RestartContainer
 from remediator.actions.run_hook import RunHook
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
-    {action.name: action for action in (RestartContainer(), RebootLinode(), RunHook())}
+    {action.name: action for action in (RestartContainer(), BootLinode(), RebootLinode(), RunHook())}
 )

@@ -175,6 +175,9 @@ class LinodeClient(Protocol):
     def reboot(self, linode_id: int) -> None:
         """Ask for a reboot, once; ActionError(unknown) when it cannot be told whether it was accepted."""
 
+    def boot(self, linode_id: int) -> None:
+        """Ask for a boot, once; ActionError(unknown) when it cannot be told whether it was accepted."""
+
     def username(self) -> str | None:
         """Return the name of the token's user, None where the token may not ask."""
 

@@ -126,6 +126,21 @@ def test_shutdown_and_boot_leave_it_off_and_on(api: Checked) -> None:
         until(there, 5, status)
 
 
+def test_a_boot_is_for_a_linode_that_is_off_and_has_faults_of_its_own(
+    api: Checked, account: Account, faults: Faults
+) -> None:
+    def boot() -> TestResponse:
+        return api.call("POST", f"/linode/instances/{LINODE}/boot", json={})
+
+    assert boot().get_json() == {"errors": [{"reason": "Linode busy."}]}
+    account.set_status(LINODE, "offline")
+    faults.order("502", on="boot", times=1)
+    assert (boot().status_code, account.instance(LINODE)["status"]) == (502, "offline")
+    assert boot().status_code == 200
+    assert account.instance(LINODE)["status"] == "booting"
+    assert (faults.posts, faults.accepted) == (3, 1)
+
+
 def test_ids_of_events_only_grow(api: Checked, account: Account) -> None:
     ids = [account.add_event(LINODE, "lassie_reboot", "finished", None) for _ in range(3)]
     assert ids == sorted(set(ids))

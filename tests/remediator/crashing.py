@@ -11,7 +11,7 @@ from core import logs
 from core.secrets import Secret
 from exporter.schema import PART as EXPORTER
 from remediator import playbook
-from remediator.actions import reboot_linode
+from remediator.actions import power
 from remediator.actions.action import Marks, Progress, Step, Target, World
 from remediator.actions.reboot_linode import RebootLinode
 from remediator.incident import Look
@@ -76,7 +76,7 @@ def main(folder: Path, point: str, action: str, exporter: str, port: int) -> Non
     found.point = point
     if not reboots:
         playbook.RULES[playbook.RESTART] = Rule(playbook.RESTART, action, at_most=2)
-    reboot_linode.EVENT_SECONDS = 1.5
+    power.EVENT_SECONDS = 1.5
     linode = os.environ.get("FAKE_LINODE")
     settings = Settings(
         config_file=folder / "sites.yml",
