@@ -126,7 +126,8 @@ DEFAULTS = {
     "interval": "15s", "alert.after": "30s", "alert.severity": "critical",
     "alert.objective": "99.9%",
     "remediation.mode": "auto", "remediation.max_unhealthy": "50%", "remediation.attempts": "3",
-    "remediation.per": "1h", "remediation.cooldown": "1m", "remediation.prove_within": "1m",
+    "remediation.per": "1h", "remediation.approval_lasts": "15m", "remediation.storm_cooldown": "2m",
+    "remediation.cooldown": "1m", "remediation.prove_within": "1m",
     "remediation.stop_timeout": "10s", "alerting.scrape_interval": "15s", "alerting.shared_wait": "45s",
     "alerting.healing_time": "15m", "notify": "down",
     "alerting.critical.group_wait": "20s", "alerting.critical.group_interval": "1m",
@@ -202,10 +203,10 @@ def test_the_real_configuration_of_the_readme_is_right(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_configuration_md_make_one_right_file(tmp_path: Path) -> None:
-    sites, servers, modules = blocks(page("docs/configuration.md"), "yaml")
+    whole = "".join(blocks(page("docs/configuration.md"), "yaml"))
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys/health_token").write_text("x")
-    loaded(sites + servers + modules, tmp_path)
+    loaded(whole, tmp_path)
 
 
 def load_dotenv(folder: Path) -> dict[str, str]:
