@@ -73,8 +73,7 @@ class Attempts:
             row = _new_row(facts, decision, server, fence, now)
             attempt_id = store_attempts.add(connection, row)
             store_attempts.assign(connection, attempt_id, server)
-            told = "resolving" if incident.told else ""
-            store_incidents.change(connection, incident.id, state=State.ATTEMPTING, told=told)
+            store_incidents.change(connection, incident.id, state=State.ATTEMPTING)
             text = f"{decision.action} on {server}: {decision.reason}"
             record(connection, now, "claimed", text, incident.id, attempt_id, decision.numbers)
         log.info(

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from remediator.guards import GUARDS
 from remediator.incident import CLOSED, FINISHED, Decision, Outcome, Reason, State, Verb
+from remediator.news import Telling
 
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 QUICK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -50,6 +51,7 @@ class Metrics:
         self.incidents = show("incidents_open", "Open incidents by state.", "state")
         self.ended = count("incidents", "Incidents that ended, by outcome.", "outcome")
         self.opened = count("incidents_opened", "Incidents opened.")
+        self.told = count("news", "What people were told of healing, by what it was.", "stage")
         self.untold = show("outages_untold", "Ended incidents that nobody could be mailed about yet.")
         self.attempts = count("attempts", "Attempts that ended.", "action", "outcome")
         self.decisions = count(
@@ -114,6 +116,8 @@ class Metrics:
         for action in actions:
             for stage in sorted(FINISHED):
                 self.attempts.labels(action, stage)
+        for telling in Telling:
+            self.told.labels(telling)
         for name in NOTIFICATION_OUTCOMES:
             self.notifications.labels(name)
         for name in GUARDS:

@@ -1,41 +1,69 @@
-"""What people are told: SiteNeedsHuman, as an alert to Alertmanager, so that mail stays Alertmanager's job.
+"""Keeps Alertmanager told of what is healed, held, asked and given up, so that mail stays Alertmanager's job.
 
-Level-triggered out of the database: posted again while an incident is with a human, ended once it is not.
+Level-triggered out of the database: what is to be told of an incident is worked out anew at each look, posted
+again while it holds, and ended once it does not. `told` in the incident's row is what Alertmanager has of it:
+after a crash between the post and that write it is posted once more, which is the same alert.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from core.logs import fields
-from remediator import store_attempts, store_incidents
-from remediator.alertmanager_client import AlertmanagerClient, rfc3339
+from remediator import news_alert, store_news
+from remediator.alertmanager_client import AlertmanagerClient
+from remediator.attempts import PATIENCE
 from remediator.errors import AlertmanagerError
-from remediator.incident import Incident, State
 from remediator.metrics import Metrics
-from remediator.policy import Policy, SitePolicy
-from remediator.store import Store, timeline
+from remediator.news import News, Patience, Seen, news_of, read_key
+from remediator.policy import Policy
+from remediator.store import Store
+from remediator.suspended import Suspended
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)
 BATCH = 100
 AGAIN = 5.0
-"""Seconds until Alertmanager is asked again that took nothing."""
-MOST_TEXT = 4000
-"""Characters of a timeline in one mail."""
+"""Seconds until Alertmanager is asked again that took nothing; and until what is new is posted again, with
+what has come to be known of it before it is mailed."""
+MOST = 5000
+"""Incidents that are told of."""
+LOOKED_AT_A_SECOND = 500
+"""With thousands of open incidents each look takes longer, and comes more rarely."""
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What was last posted of an incident, and when (on the incidents' clock)."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be posted of an incident: the news, and the end of what was told before."""
+
+    seen: Seen
+    news: News | None
+    before: str
+
+    @property
+    def key(self) -> str:
+        """Return what Alertmanager has of the incident afterwards."""
+        return self.news.key if self.news else ""
 
 
 class Notifier:
-    """Keeps Alertmanager told."""
+    """Posts what is to be told."""
 
     def __init__(
         self,
-        store_: Store,
+        store: Store,
         client: AlertmanagerClient,
         console_url: str,
         policy: Callable[[], Policy],
@@ -43,101 +71,77 @@ class Notifier:
         timing: Timing,
         now: Callable[[], float],
     ) -> None:
-        self._store = store_
+        self._store = store
         self._client = client
         self._console = console_url.rstrip("/")
         self._policy = policy
         self._metrics = metrics
         self._timing = timing
         self._now = now
+        self._posted: dict[int, Posted] = {}
+        self._suspended = Suspended(store, client, self._console, policy, timing, now)
 
     def tell(self) -> float:
         """Post every alert that is due, end those that are over; return the seconds until the next time."""
+        now = self._now()
+        patience = self._patience()
         with self._store.read() as connection:
-            incidents = store_incidents.to_tell(connection, limit=5000)
-            texts = {one.id: _texts(connection, one) for one in incidents}
-        for start in range(0, len(incidents), BATCH):
-            batch = incidents[start : start + BATCH]
-            try:
-                self._client.post([self._alert(one, *texts[one.id]) for one in batch])
-            except AlertmanagerError as error:
-                self._metrics.problem("alertmanager")
-                log.warning("alertmanager unavailable", extra=fields(reason=str(error)))
-                return min(AGAIN, self._timing.notify)
-            self._mark(batch)
-        return self._timing.notify
+            every = store_news.seen(connection, now - patience.recovered - self._timing.notify, MOST)
+        self._posted = {one.id: self._posted[one.id] for one in every if one.id in self._posted}
+        changes = [Change(one, news_of(one, now, patience), one.told) for one in every]
+        due = [one for one in changes if self._due(one, now)]
+        try:
+            self._suspended.tell()
+            for start in range(0, len(due), BATCH):
+                self._post(due[start : start + BATCH], now)
+        except AlertmanagerError as error:
+            self._metrics.problem("alertmanager")
+            log.warning("alertmanager unavailable", extra=fields(reason=str(error)))
+            return min(AGAIN, self._timing.notify)
+        return min(self._timing.notify, self._timing.reconcile + len(every) / LOOKED_AT_A_SECOND)
 
-    def _mark(self, batch: list[Incident]) -> None:
-        changed = [(one, "firing" if _firing(one) else "") for one in batch]
-        news = [(one, told) for one, told in changed if told != one.told]
+    def _patience(self) -> Patience:
+        timing = self._timing
+        return Patience(timing.told_held, self._policy().held_for, timing.told_failed, timing.told_recovered)
+
+    def _due(self, change: Change, now: float) -> bool:
+        """Tell whether something has changed, or is to be posted again: young news more often."""
+        if change.news is None or change.key != change.before:
+            return change.key != change.before
+        posted = self._posted.get(change.seen.id)
+        if posted is None or posted.key != change.key or posted.at > now:
+            return True
+        again = min(self._timing.notify, max(AGAIN, posted.at - change.news.at))
+        return now - posted.at >= again
+
+    def _post(self, batch: Sequence[Change], now: float) -> None:
+        alerts: list[dict[str, Any]] = []
+        with self._store.read() as connection:
+            for one in batch:
+                told = news_alert.story(connection, one.seen.id, self._policy())
+                if told is not None:
+                    alerts += self._alerts(one, told)
+        self._client.post(alerts)
+        self._posted |= {one.seen.id: Posted(one.key, now) for one in batch}
+        news = [one for one in batch if one.key != one.before]
         if not news:
             return
-        with self._store.write(5.0) as connection:
-            for one, told in news:
-                store_incidents.mark_told(connection, one.id, was=one.told, told=told)
+        with self._store.write(PATIENCE) as connection:
+            store_news.mark_told(connection, [(one.seen.id, one.before, one.key) for one in news])
+        for one in news:
+            if one.news is not None:
+                self._metrics.told.labels(one.news.telling).inc()
 
-    def _alert(self, incident: Incident, timeline_: str, tried: list[str]) -> dict[str, Any]:
-        now = self._now()
-        lasts = self._timing.notify_lasts if _firing(incident) else 0.0
-        site = self._policy().sites.get(incident.site)
-        target = site.target if site else None
-        labels = {
-            "alertname": "SiteNeedsHuman",
-            "site": incident.site,
-            "part_of": site.root if site else incident.site.partition("/")[0],
-            "severity": "critical",
-            "incident": str(incident.id),
-            "server": target.server.name if target else "",
-            "outage": incident.outage,
-        }
-        since = incident.failing_since or incident.opened_at
-        return {
-            "labels": {name: value for name, value in labels.items() if value},
-            "annotations": {
-                "summary": f"{incident.site} needs a human",
-                "since": f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC",
-                "reason": incident.reason or "",
-                "description": description(incident, site, tried),
-                "timeline": timeline_,
-                "runbook_url": "docs/runbooks/SiteNeedsHuman.md",
-            },
-            "startsAt": rfc3339(incident.opened_at),
-            "endsAt": rfc3339(now + lasts),
-            "generatorURL": f"{self._console}/incidents/{incident.id}",
-        }
-
-
-def description(incident: Incident, site: SitePolicy | None, tried: list[str]) -> str:
-    """Say what somebody who was just woken needs: what is down, why nothing is done, what was, and where."""
-    since = datetime.fromtimestamp(incident.failing_since or incident.opened_at, UTC)
-    why = f" ({incident.probe_reason})" if incident.probe_reason else ""
-    said = [f"{incident.site} has been down since {since:%Y-%m-%d %H:%M:%S} UTC{why}."]
-    held = (incident.reason or "").replace("_", " ")
-    said.append(f"Sitemedic does no more: {': '.join(filter(None, (held, incident.detail)))}.")
-    said.append(f"Tried: {'; '.join(tried)}." if tried else "Nothing was tried.")
-    if site is not None and site.target is not None:
-        said.append(f"It runs as {site.target.label} on {site.target.server.name}.")
-    else:
-        said.append("It has no recover: block in sites.yml, so Sitemedic only watches it.")
-    return " ".join(said)
-
-
-def _firing(incident: Incident) -> bool:
-    return incident.state is State.NEEDS_HUMAN
-
-
-def _texts(connection: Connection, incident: Incident) -> tuple[str, list[str]]:
-    """Return an incident's timeline and its attempts, as lines."""
-    if not _firing(incident):
-        return "", []
-    lines = [f"{_clock(event['time'])}  {event['text']}" for event in timeline(connection, incident.id)]
-    tried = [
-        f"{one['action'].replace('_', ' ')} at {_clock(one['created_at'])}: "
-        + ": ".join(filter(None, (one["stage"], one["detail"])))
-        for one in store_attempts.of_incident(connection, incident.id)
-    ]
-    return "\n".join(lines)[-MOST_TEXT:], [text[:300] for text in tried[-5:]]
-
-
-def _clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
+    def _alerts(self, change: Change, told: news_alert.Story) -> list[dict[str, Any]]:
+        """Return the news, and the end of what was told before; Alertmanager goes by the machine's clock."""
+        seen, policy, clock = change.seen, self._policy(), time.time()
+        alerts = []
+        before = read_key(change.before)
+        if before is not None and change.key != change.before:
+            named = news_alert.labels(seen, *before, policy)
+            alerts.append(news_alert.end(named, told, clock, self._console))
+        if change.news is not None:
+            named = news_alert.labels(seen, change.news.telling, change.news.number, policy)
+            ends = clock + self._timing.notify_lasts
+            alerts.append(news_alert.alert(named, change.news, told, ends, self._console))
+        return alerts

@@ -108,6 +108,9 @@ class RemediationOptions(Options):
     attempts: int = Field(3, ge=1, le=100, description="Attempts for one site within `per`.")
     per: Duration = 3600.0
     cooldown: Duration = Field(60.0, description="Between two attempts for one site.")
+    held_for: Duration = Field(
+        600.0, description="Nothing done for a site that is down for this long: people are told, and why."
+    )
     prove_within: Duration = Field(60.0, description="A healed site must pass its probes within this.")
     stop_timeout: Duration = Field(10.0, description="What a container has to stop before it is killed.")
 

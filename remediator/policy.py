@@ -36,6 +36,8 @@ class Policy:
     sites: Mapping[str, SitePolicy] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     windows: tuple[MaintenanceOptions, ...] = ()
+    held_for: float = 600.0
+    """Seconds that nothing is done for a site that is down before people are told."""
 
     @cached_property
     def servers(self) -> dict[str, str]:
@@ -77,4 +79,4 @@ def policy_of(document: Document, timing: Timing, own_containers: frozenset[str]
         )
         for site in document.sites
     }
-    return Policy(sites, limits, top.maintenance)
+    return Policy(sites, limits, top.maintenance, options.held_for)

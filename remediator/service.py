@@ -6,7 +6,6 @@ import logging
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,9 +201,8 @@ class Remediator:
 
     def _chores(self) -> Chores:
         settings, client = self.settings, self._alertmanager
-        # Alertmanager goes by the machine's clock; incidents do not.
         notifier = Notifier(
-            self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, time.time
+            self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, settings.now
         )
         digest = Digest(
             self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, settings.now

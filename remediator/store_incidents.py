@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, union_all, update
+from sqlalchemy import Connection, Row, func, insert, select, union_all, update
 
 from remediator.incident import FINISHED, Decision, Incident, Look, Outcome, State
 from remediator.mail_flow import Mailed
@@ -165,9 +165,7 @@ def move(connection: Connection, incident: Incident, state: State, decision: Dec
     """Move an incident to another open state; tell whether that was news."""
     if incident.state is state and incident.reason == decision.reason:
         return False
-    firing = state is State.NEEDS_HUMAN
-    told = incident.told if firing else "resolving" if incident.told else ""
-    values = {"state": state, "reason": decision.reason, "detail": decision.detail[:2000], "told": told}
+    values = {"state": state, "reason": decision.reason, "detail": decision.detail[:2000]}
     if not change(connection, incident.id, **values):
         return False
     record(connection, now, state, f"{decision.reason}: {decision.detail}", incident.id)
@@ -187,25 +185,11 @@ def close(
         closed_at=now,
         detail=decision.detail[:2000],
         reason=decision.reason,
-        told="resolving" if incident.told else "",
         mailed=Mailed.TOLD if outcome is Outcome.REMOVED else Mailed.UNCLEAR,
     )
     if closed:
         record(connection, now, state, f"{outcome}: {decision.detail}", incident.id)
     return closed
-
-
-def to_tell(connection: Connection, limit: int) -> list[Incident]:
-    """Return the incidents whose alert has to be posted again, or ended."""
-    with_a_human = INCIDENTS.c.state == State.NEEDS_HUMAN
-    query = select(INCIDENTS).where(or_(with_a_human, INCIDENTS.c.told == "resolving"))
-    return [incident_of(row) for row in connection.execute(query.order_by(INCIDENTS.c.id).limit(limit))]
-
-
-def mark_told(connection: Connection, incident_id: int, was: str, told: str) -> None:
-    """Note what Alertmanager was told, unless it has changed since."""
-    where = (INCIDENTS.c.id == incident_id, INCIDENTS.c.told == was)
-    connection.execute(update(INCIDENTS).where(*where).values(told=told))
 
 
 def outcome_of(incident: Incident, healed: bool = False) -> Outcome:

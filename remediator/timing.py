@@ -44,8 +44,16 @@ class Timing:
     job_limit: float = 300.0
     """A job that runs longer than this no longer has its lease renewed."""
     notify: float = 60.0
-    """SiteNeedsHuman is posted again this often; it ends by itself after `notify_lasts`."""
+    """What people are told is posted again this often; it ends by itself after `notify_lasts`."""
     notify_lasts: float = 300.0
+    told_held: float = 60.0
+    """What holds healing back is told once it has lasted for this long: no blink is."""
+    told_failed: float = 120.0
+    """A failed attempt is told for this long before the next one is: longer than `group_wait`, and a mail."""
+    told_recovered: float = 600.0
+    """What was healed is told for this long after its end."""
+    storm_lasts: float = 60.0
+    """A storm counts as over when it was not seen for this long."""
     mail_look: float = 5.0
     """Alertmanager's counters of mails are read this often."""
     mail_lag: float = 120.0
