@@ -81,7 +81,7 @@ def main(folder: Path, point: str, action: str, exporter: str, port: int) -> Non
     settings = Settings(
         config_file=folder / "sites.yml",
         parts=(EXPORTER, PART),
-        storage_url=f"sqlite:///{folder}/remediator.db",
+        storage_url=os.environ["STORAGE_URL"],
         exporter_url=exporter,
         alertmanager_url=exporter,
         console_url="http://console.example",

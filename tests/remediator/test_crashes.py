@@ -1,5 +1,6 @@
 """The real process, killed at every point of an attempt: one act only, and the incident ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from remediator.actions import ACTIONS
 from remediator.playbook import RULES
 from tests.linode_fake import LINODE, TOKEN, running_linode_api
 from tests.ports import free_port
-from tests.remediator.doubles import SITES, WEBHOOK, Exporter, Ledger, served
+from tests.remediator.databases import storage_url
+from tests.remediator.doubles import API, SITES, WEBHOOK, Exporter, Ledger, served
 from tests.waiting import until
 
 OLD, NEW, REBOOT = "restart_container", "restart_differently", "reboot_linode"
@@ -39,15 +41,16 @@ class Process:
         self.log = (folder / "log").open("a")
         command = [sys.executable, "-m", "tests.remediator.crashing", str(folder), point, action]
         self.popen = subprocess.Popen(
-            [*command, exporter_url, str(self.port)], stdout=self.log, stderr=self.log
-        )
+            [*command, exporter_url, str(self.port)], stdout=self.log, stderr=self.log,
+            env={**os.environ, "STORAGE_URL": storage_url(folder)},
+        )  # fmt: skip
         until(self.ready, 15, "the remediator ready")
 
     def ready(self) -> bool:
         return self.popen.poll() is not None or self.get("/-/ready").ok
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", headers=API, timeout=5)
 
     def post(self) -> None:
         alert = {"status": "firing", "labels": {"alertname": "SiteDown", "site": "www"}}

@@ -16,6 +16,7 @@ from remediator.errors import LeaseLostError, StoreError, StoreUnusableError
 from remediator.incident import Decision, Incident, Outcome, Reason, Stage, State, Verb
 from remediator.store import Store, epoch, raise_epoch
 from remediator.store_schema import INCIDENTS, META
+from tests.remediator.databases import storage_url
 from tests.remediator.doubles import lab
 
 NOW = 1000.0
@@ -23,7 +24,7 @@ NOW = 1000.0
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(f"sqlite:///{tmp_path}/test.db")
+    found = Store(storage_url(tmp_path))
     found.prepare()
     yield found
     found.close()
@@ -144,7 +145,7 @@ def test_what_fails_inside_a_transaction_leaves_nothing(store: Store) -> None:
 
 
 def test_a_newer_database_is_refused_and_an_equal_one_taken(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/versions.db"
+    url = storage_url(tmp_path)
     for _ in range(2):
         store = Store(url)
         store.prepare()
@@ -157,7 +158,7 @@ def test_a_newer_database_is_refused_and_an_equal_one_taken(tmp_path: Path) -> N
 
 
 def test_the_database_is_its_owners_alone(tmp_path: Path, store: Store) -> None:
-    assert stat.S_IMODE((tmp_path / "test.db").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "remediator.db").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle9://x", "sqlite:////proc/nowhere/x.db"])
@@ -168,8 +169,8 @@ def test_a_database_that_cannot_be_is_told(url: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
 def test_a_read_only_database_is_told(tmp_path: Path, store: Store) -> None:
-    (tmp_path / "test.db").chmod(0o400)
-    other = Store(f"sqlite:///{tmp_path}/test.db")
+    (tmp_path / "remediator.db").chmod(0o400)
+    other = Store(f"sqlite:///{tmp_path}/remediator.db")
     with pytest.raises(StoreError):
         other.check_writable()
     other.close()
