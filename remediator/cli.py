@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import click
@@ -15,6 +15,7 @@ from core.faults import ConfigError, Fault
 from core.flags import listen_address, log_flags
 from core.secrets import Secret, from_environment
 from core.sites import Part
+from core.web import password_fault
 from remediator.errors import RemediatorError
 from remediator.linode import DEFAULT_URL, LinodeAPI
 from remediator.only_one import only_one
@@ -61,12 +62,13 @@ def remediator_command(
 ) -> None:
     """Heal the sites of a sites.yml when Alertmanager says that they are down.
 
-    Secrets come from the environment: WEBHOOK_TOKEN, API_TOKEN and LINODE_TOKEN, or the same with _FILE.
+    Secrets come from the environment: WEBHOOK_TOKEN, API_TOKEN, CONSOLE_PASSWORD and LINODE_TOKEN, or the same
+    with _FILE.
     SIGHUP or POST /-/reload reads sites.yml again; so does any change of it.
     """
     logs.setup(log_level, log_format)
     try:
-        webhook_token, api_token, linode_token = _secrets(os.environ)
+        secrets = _secrets(os.environ)
         host, port = address
         settings = Settings(
             config_file=config_file,
@@ -77,9 +79,10 @@ def remediator_command(
             console_url=external_url
             or os.environ.get("PUBLIC_URL")
             or f"http://{host or 'localhost'}:{port}",
-            webhook_token=webhook_token,
-            api_token=api_token,
-            linode=LinodeAPI(linode_token, linode_api_url) if linode_token else None,
+            webhook_token=secrets.webhook_token,
+            api_token=secrets.api_token,
+            console_password=secrets.console_password,
+            linode=LinodeAPI(secrets.linode_token, linode_api_url) if secrets.linode_token else None,
             own_containers=_own_containers(os.environ),
             timing=_timing(timings),
         )
@@ -90,22 +93,33 @@ def remediator_command(
         sys.exit(1)
 
 
-def _secrets(environ: Mapping[str, str]) -> tuple[Secret, Secret, Secret | None]:
+@dataclass(frozen=True)
+class _Secrets:
+    webhook_token: Secret
+    api_token: Secret
+    console_password: Secret | None
+    linode_token: Secret | None
+
+
+def _secrets(environ: Mapping[str, str]) -> _Secrets:
     found: dict[str, Secret | None] = {}
     faults: list[Fault] = []
-    for name in ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN"):
+    for name in ("WEBHOOK_TOKEN", "API_TOKEN", "CONSOLE_PASSWORD", "LINODE_TOKEN"):
         try:
             found[name] = from_environment(name, environ)
         except ConfigError as error:
             faults.extend(error.faults)
             continue
-        if found[name] is None and name != "LINODE_TOKEN":
+        if found[name] is None and name in ("WEBHOOK_TOKEN", "API_TOKEN"):
             mend = f"not set: give it a long random text, or put one in a file and set {name}_FILE"
             faults.append(Fault("environment", name, mend))
+    password = found.get("CONSOLE_PASSWORD")
+    if password is not None and (fault := password_fault(password)):
+        faults.append(Fault("environment", "CONSOLE_PASSWORD", fault))
     webhook_token, api_token = found.get("WEBHOOK_TOKEN"), found.get("API_TOKEN")
     if faults or webhook_token is None or api_token is None:
         raise ConfigError(faults)
-    return webhook_token, api_token, found.get("LINODE_TOKEN")
+    return _Secrets(webhook_token, api_token, password, found.get("LINODE_TOKEN"))
 
 
 def _own_containers(environ: Mapping[str, str]) -> frozenset[str]:

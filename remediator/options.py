@@ -15,6 +15,7 @@ from remediator.docker import CONTAINER_NAME
 from remediator.incident import Mode
 from remediator.maintenance import MaintenanceOptions
 from remediator.playbook_options import PlaybookOptions
+from remediator.status_options import StatusPageOptions
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+(%\w+)?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\$?")
@@ -130,6 +131,7 @@ class RemediatorTop(Options):
     remediation: RemediationOptions = RemediationOptions()
     playbooks: dict[str, PlaybookOptions] = Field(default_factory=dict)
     maintenance: tuple[MaintenanceOptions, ...] = Field((), description="Windows in which nothing is healed.")
+    status_page: StatusPageOptions | None = Field(None, description="A public page at /status; off without it.")
 
     @field_validator("servers")
     @classmethod

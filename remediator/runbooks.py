@@ -39,6 +39,11 @@ def runbook(name: str, folder: Path = FOLDER) -> Markup | None:
     return render(known[name].read_text(encoding="utf-8")) if name in known else None
 
 
+def runbooks(folder: Path = FOLDER) -> list[str]:
+    """Return the names of the runbooks."""
+    return sorted(path.stem for path in folder.glob("*.md") if path.stem != "README")
+
+
 def render(text: str) -> Markup:
     """Return the HTML of a text in that Markdown."""
     return Markup("\n").join(

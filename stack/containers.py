@@ -64,6 +64,7 @@ def remediator_environment(
         **{name: file[name] for name in _REMEDIATOR_TAKES if file.get(name)},
         "WEBHOOK_TOKEN": settings.webhook_token.reveal(),
         "API_TOKEN": settings.api_token.reveal(),
+        "CONSOLE_PASSWORD": settings.console_password.reveal(),
     }
 
 

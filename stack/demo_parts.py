@@ -26,7 +26,7 @@ PROGRAMS = ("sshd", "ssh-keygen")
 _STATE = ("prometheus", "alertmanager", "rendered", "mailbox")
 # What a user's .env says of the real world has no place in the demo.
 _REAL = (
-    *("SMTP_", "LINODE_", "WEBHOOK_TOKEN", "API_TOKEN", "PUBLIC_URL"),
+    *("SMTP_", "LINODE_", "WEBHOOK_TOKEN", "API_TOKEN", "CONSOLE_PASSWORD", "PUBLIC_URL"),
     *VARIABLES,
 )
 

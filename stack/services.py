@@ -17,7 +17,8 @@ from stack.supervise import Service
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 RETENTION = "35d"  # so that an uptime over 30 days is true
-_TOKENS = ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN")
+_MADE = ("WEBHOOK_TOKEN", "API_TOKEN", "CONSOLE_PASSWORD")  # where .env does not set them
+_TOKENS = (*_MADE, "LINODE_TOKEN")
 _SECRETS = (*_TOKENS, "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD", *VARIABLES)
 # What it takes of .env. The others take nothing of it: a changed password must not start them again.
 _FOR_THE_REMEDIATOR = (
@@ -104,7 +105,7 @@ def _remediator_environment(home: Home, environ: Mapping[str, str]) -> dict[str,
     """Return its environment, with the tokens that are not set named by their files."""
     given = without_secrets(os.environ)
     given |= {name: environ[name] for name in _FOR_THE_REMEDIATOR if environ.get(name)}
-    for name in ("WEBHOOK_TOKEN", "API_TOKEN"):
+    for name in _MADE:
         if name not in given and f"{name}_FILE" not in given:
             given[f"{name}_FILE"] = str(home.data / "secrets" / name.lower())
     return given

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from core.faults import ConfigError, Fault
 from core.secrets import Secret, from_environment, read_secret_file
+from core.web import password_fault
 from stack.receivers import LINES, ReceiverSettings
 
 Target = Literal["local", "compose"]
@@ -31,6 +32,8 @@ SERVICES = {"exporter": 9115, "prometheus": 9090, "alertmanager": 9093, "remedia
 """The services and the ports they listen on unless told otherwise."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_TYPED = 12
+"""Random bytes of a password that people type: 16 characters."""
 _HOST = re.compile(r"[^\s:/@{}\[\]\x00-\x1f\x7f]+|[0-9A-Fa-f:.]+")
 _ADDRESS = re.compile(r"[^@\s{}]+@[^@\s{}]+|[^@<>{}]*<[^@\s<>{}]+@[^@\s<>{}]+>")
 
@@ -77,6 +80,7 @@ class Settings:
     smtp: Smtp | None
     webhook_token: Secret
     api_token: Secret
+    console_password: Secret
     public_url: str | None
     grafana_url: str | None
     alertmanager_url: str | None
@@ -97,6 +101,7 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
     )
     receivers = reader.receivers()
     tokens = {name: reader.secret(name) for name in ("WEBHOOK_TOKEN", "API_TOKEN")}
+    password = reader.password("CONSOLE_PASSWORD")
     if reader.faults:
         raise ConfigError(reader.faults)
     return Settings(
@@ -109,29 +114,37 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
         receivers=receivers,
         webhook_token=tokens["WEBHOOK_TOKEN"] or kept_token(data / "secrets" / "webhook_token"),
         api_token=tokens["API_TOKEN"] or kept_token(data / "secrets" / "api_token"),
+        console_password=password or kept_token(console_password_file(data), _TYPED),
         **{name: _endpoint(name, port, target) for name, port in published.items()},
     )
 
 
-def kept_token(path: Path) -> Secret:
-    """Return the token in `path`, made there (mode 0600) the first time. Raises ConfigError.
+def console_password_file(data: Path) -> Path:
+    """Return where the console's password stands when .env does not set it."""
+    return data / "secrets" / "console_password"
+
+
+def kept_token(path: Path, size: int = 32) -> Secret:
+    """Return the token of `size` random bytes in `path`, made there (mode 0600) the first time.
+
+    Raises ConfigError.
 
     Whoever comes second, even at the same time, gets the token of the first.
     """
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make_token(path)
+            _make_token(path, size)
         except OSError as error:
             raise ConfigError.single(str(path), "", f"cannot keep a token here: {error.strerror}") from error
     return read_secret_file(path)
 
 
-def _make_token(path: Path) -> None:
+def _make_token(path: Path, size: int) -> None:
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
+            file.write(secrets.token_urlsafe(size) + "\n")
         with suppress(FileExistsError):
             path.hardlink_to(unfinished)
     finally:
@@ -170,6 +183,13 @@ class _Reader:
 
     def secret(self, name: str) -> Secret | None:
         return self._collected(lambda: from_environment(name, self.environ))
+
+    def password(self, name: str) -> Secret | None:
+        """Return a password that people type."""
+        found = self.secret(name)
+        if found is not None and (fault := password_fault(found)):
+            self._fault(name, fault)
+        return found
 
     def receivers(self) -> ReceiverSettings:
         found: dict[str, Any] = {}

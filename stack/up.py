@@ -15,7 +15,7 @@ from stack.home import Home, Running, only_one, write_running
 from stack.loopback import get_json
 from stack.processes import guarded, handle_stops, unblock_signals
 from stack.reload import Configuration, Reloader, read, write
-from stack.settings import Settings, load_settings
+from stack.settings import Settings, console_password_file, load_settings
 from stack.supervise import Say, Service, Supervisor
 
 _CONFIGURATION_EVERY = 2.0  # seconds
@@ -141,6 +141,7 @@ def _tell(
     settings = configuration.settings
     stack.say(_targets(settings.prometheus.url, supervisor, stopping))
     _tell_deliveries(stack, configuration)
+    _tell_console(stack, configuration)
     _write_running(stack, supervisor, settings, owner)
     if not stopping.is_set():
         head = "DEMO: ready. Break the site: ./sitemedic demo bad-response" if stack.demo else "Ready"
@@ -160,6 +161,12 @@ def _write_running(stack: Stack, supervisor: Supervisor, settings: Settings, own
         control_token_file=str(demo_parts.control_token(stack.home)) if stack.demo else None,
     )
     write_running(stack.home, running)
+
+
+def _tell_console(stack: Stack, configuration: Configuration) -> None:
+    given = any(configuration.environ.get(name) for name in ("CONSOLE_PASSWORD", "CONSOLE_PASSWORD_FILE"))
+    where = "CONSOLE_PASSWORD of .env" if given else str(console_password_file(stack.home.data))
+    stack.say(f"Console: {configuration.settings.remediator.url}/ (password: {where})")
 
 
 def _tell_deliveries(stack: Stack, configuration: Configuration) -> None:

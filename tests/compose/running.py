@@ -185,13 +185,20 @@ class ComposeStack:
         return "--filter", f"label=com.docker.compose.service={service}"
 
     def _call(self, method: str, service: str, path: str, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self._api_token()}"} if service == "remediator" else {}
+
         def call() -> Any:
             url = f"http://127.0.0.1:{PORTS[service]}{path}"
-            answer = requests.request(method, url, timeout=10, **more)
+            answer = requests.request(method, url, headers=headers, timeout=10, **more)
             answer.raise_for_status()
             return answer.json() if answer.content else None
 
         return self._within(call)
+
+    def _api_token(self) -> str:
+        done = self.execute("remediator", "cat", "/volumes/tokens/secrets/api_token")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def _within(self, call: Callable[[], T]) -> T:
         return self._inside.submit(call).result(30)

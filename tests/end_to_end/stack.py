@@ -19,7 +19,7 @@ from tests.waiting import until
 ROOT = Path(__file__).resolve().parents[2]
 _PORTS = ("EXPORTER", "PROMETHEUS", "ALERTMANAGER", "REMEDIATOR")
 _DEMO_PORTS = ("DEMO_SITE", "DEMO_SSH", "DEMO_CONTROL", "DEMO_LINODE", "DEMO_SMTP", "DEMO_MAILBOX")
-_OURS = ("SMTP_", "LINODE_", "WEBHOOK_", "API_", "PUBLIC_URL")
+_OURS = ("SMTP_", "LINODE_", "WEBHOOK_", "API_", "CONSOLE_", "PUBLIC_URL")
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -62,9 +62,17 @@ class Up:
         return f"http://127.0.0.1:{self.ports[service.upper()]}"
 
     def get(self, service: str, path: str, **parameters: str) -> Any:
-        answer = requests.get(f"{self.url(service)}{path}", params=parameters, timeout=10)
+        headers = {"Authorization": f"Bearer {self.api_token()}"} if service == "remediator" else {}
+        answer = requests.get(f"{self.url(service)}{path}", params=parameters, headers=headers, timeout=10)
         answer.raise_for_status()
         return answer.json()
+
+    def api_token(self) -> str:
+        """Return what `up` made where the environment gives none."""
+        if given := self.environ.get("API_TOKEN"):
+            return given
+        (made,) = (self.folder / "data").glob("**/secrets/api_token")
+        return made.read_text().strip()
 
     def incidents(self) -> list[dict[str, Any]]:
         found = self.get("remediator", "/api/v1/incidents")["incidents"]

@@ -123,7 +123,8 @@ class Lab:
         return len(self.site.engine.events(NAME, self.site.began, "restart"))
 
     def _get(self, path: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+        token = {"Authorization": "Bearer a"}
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", headers=token, timeout=5)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tests.end_to_end.stack import ROOT, Up, clean_environment, left_behind, up
 from tests.exporter.running import Exporter, Site, exporter, site
 from tests.ports import free_port
 from tests.rendering import MAIL, rendered_from
+from tests.signing_in import signed_in
 from tests.smtp_server import Mailbox, smtp_server
 from tests.waiting import until
 
@@ -55,7 +56,11 @@ class Lab:
                     *(f"--timing={name}={seconds}" for name, seconds in _TIMINGS.items()),
                 ],
                 env=clean_environment(
-                    {"WEBHOOK_TOKEN_FILE": str(self.folder / "data/secrets/webhook_token"), "API_TOKEN": "a"}
+                    {
+                        "WEBHOOK_TOKEN_FILE": str(self.folder / "data/secrets/webhook_token"),
+                        "API_TOKEN": "a",
+                        "CONSOLE_PASSWORD": "a-long-password",
+                    }
                 ),
                 cwd=ROOT,
                 stdout=log,
@@ -88,7 +93,9 @@ class Lab:
         until(lambda: self.incident(name)["mailed"] == mailed, 60, what)
 
     def page(self, name: str) -> str:
-        return self._get(f"/incidents/{self.incident(name)['id']}").text
+        url = f"http://127.0.0.1:{self.remediator_port}"
+        browser = signed_in(url, "a-long-password")
+        return browser.get(f"{url}/incidents/{self.incident(name)['id']}", timeout=5).text
 
     def metric(self, name: str) -> float:
         lines = self._get("/metrics").text.splitlines()
@@ -105,7 +112,8 @@ class Lab:
         }
 
     def _get(self, path: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.remediator_port}{path}", timeout=5)
+        token = {"Authorization": "Bearer a"}
+        return requests.get(f"http://127.0.0.1:{self.remediator_port}{path}", headers=token, timeout=5)
 
 
 def configuration(**sites: Site) -> dict[str, Any]:

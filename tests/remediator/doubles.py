@@ -324,6 +324,7 @@ def lab(
             console_url="http://console.example",
             webhook_token=Secret("webhook-token"),
             api_token=Secret("api-token"),
+            console_password=Secret("console-password"),
             timing=timing,
             actions={one.name: one for one in (restart, reboot)},
             look=look,

@@ -295,7 +295,7 @@ def test_hostile_labels_choose_nothing_and_break_nothing(at_work: Lab, labels: b
     assert answer.status_code in (200, 400)
     if answer.status_code == 200:
         assert answer.json == {"opened": [], "woken": []}
-    assert at_work.client.get("/api/v1/incidents").json["incidents"] == []
+    assert at_work.client.get("/api/v1/incidents", headers=API).json["incidents"] == []
     assert at_work.ledger.lines() == []
 
 
@@ -304,8 +304,7 @@ def test_log_lines_are_shown_only_with_the_token(at_work: Lab) -> None:
     at_work.post("www")
     number = at_work.wait("www", "recovered")["id"]
     for lines_of in (lambda one: one["look"]["evidence"], lambda one: one["attempts"][0]["evidence"]):
-        shown = at_work.client.get(f"/api/v1/incidents/{number}").json
-        assert (lines_of(shown)["log_tail"], lines_of(shown)["log_lines_hidden"]) == ([], 1)
+        assert at_work.client.get(f"/api/v1/incidents/{number}").status_code == 401
         known = at_work.client.get(f"/api/v1/incidents/{number}", headers=API).json
         assert lines_of(known)["log_tail"] == [HOSTILE]
 

@@ -39,14 +39,21 @@ def test_tokens_are_made_once_kept_and_readable_to_the_owner_only(tmp_path: Path
     first, second = load_settings({}, tmp_path), load_settings({}, tmp_path)
     assert first.webhook_token == second.webhook_token != first.api_token
     assert len(first.webhook_token.reveal()) >= 40
-    for name in ("webhook_token", "api_token"):
+    for name in ("webhook_token", "api_token", "console_password"):
         assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
 
 
 def test_a_token_that_is_set_is_used_and_nothing_is_made(tmp_path: Path) -> None:
-    settings = load_settings({"WEBHOOK_TOKEN": "a", "API_TOKEN": "b"}, tmp_path)
+    given = {"WEBHOOK_TOKEN": "a", "API_TOKEN": "b", "CONSOLE_PASSWORD": "long enough"}
+    settings = load_settings(given, tmp_path)
     assert settings.webhook_token.reveal() == "a"
     assert not (tmp_path / "secrets").exists()
+
+
+def test_a_password_that_is_soon_guessed_is_a_fault(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, CONSOLE_PASSWORD="hunter2")
+    assert "CONSOLE_PASSWORD: must be at least 10 characters" in told
+    assert "hunter2" not in told
 
 
 def test_a_folder_that_cannot_keep_tokens_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""What every page of the console has: its style, how times are written, and what holds healing back now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response
+from flask.typing import ResponseReturnValue
+
+from core.durations import format_duration
+from remediator.incident import Maintenance, Pause, Storm
+from remediator.next_step import words
+from remediator.outages import percent
+from remediator.service import Remediator
+from remediator.store import pauses
+from remediator.store_console import waiting_questions
+from remediator.store_storm import last_storm
+
+_STYLE = (Path(__file__).resolve().parent.parent / "templates" / "console.css").read_text(encoding="utf-8")
+_STYLE_VERSION = sha256(_STYLE.encode()).hexdigest()[:12]
+_GOOD, _WARN, _BAD = "good", "warn", "bad"
+LOOKS: Mapping[str, str] = {
+    "open": _WARN, "observing": _WARN, "awaiting_approval": _BAD, "attempting": _WARN, "verifying": _WARN,
+    "needs_human": _BAD, "recovered": _GOOD, "healed": _GOOD, "by_itself": _GOOD, "by_a_human": _GOOD,
+    "succeeded": _GOOD, "failed": _BAD, "abandoned": "quiet", "up": _GOOD, "down": _BAD,
+}  # fmt: skip
+"""The colour of a state."""
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What everybody must see on every page."""
+
+    pauses: tuple[Pause, ...]
+    storm: Storm | None
+    windows: tuple[Maintenance, ...]
+    questions: int
+
+
+def register(app: Flask, remediator: Remediator) -> None:
+    """Give the pages their filters, their style and their banner."""
+    for name, write in (
+        ("clock", clock), ("lasting", lasting), ("words", words), ("percent", percent), ("ago", ago),
+    ):  # fmt: skip
+        app.add_template_filter(write, name)
+
+    @app.context_processor
+    def shell() -> dict[str, Any]:
+        return {"banner": lambda: banner(remediator), "looks": LOOKS, "style": _STYLE_VERSION}
+
+    routes = Blueprint("shell", __name__)
+
+    @routes.get("/console.css")
+    def style() -> ResponseReturnValue:
+        headers = {"Cache-Control": "public, max-age=86400", "ETag": f'"{_STYLE_VERSION}"'}
+        return Response(_STYLE, content_type="text/css; charset=utf-8", headers=headers)
+
+    app.register_blueprint(routes)
+
+
+def banner(remediator: Remediator) -> Banner:
+    """Return what holds healing back now, and how many questions wait."""
+    now, policy = remediator.settings.now(), remediator.policy()
+    with remediator.store.read() as connection:
+        paused = pauses(connection)
+        storm = last_storm(connection)
+        questions = waiting_questions(connection)
+    ends = ((one.name, one.open_until(now)) for one in policy.windows)
+    return Banner(
+        pauses=tuple(one for one in paused if one.until is None or one.until > now),
+        storm=storm if storm and 0 <= now - storm.seen_at < policy.limits.storm_cooldown else None,
+        windows=tuple(Maintenance(name, end) for name, end in ends if end is not None),
+        questions=questions,
+    )
+
+
+def clock(at: float | None) -> str:
+    """Write a time."""
+    return "" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def lasting(seconds: float | None) -> str:
+    """Write how long something lasts, as roughly as one would say it."""
+    if seconds is None:
+        return ""
+    step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
+    return format_duration(max(0, round(seconds / step) * step))
+
+
+def ago(at: float | None) -> str:
+    """Write how long ago something was."""
+    return "" if at is None else f"{lasting(time.time() - at)} ago"
