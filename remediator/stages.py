@@ -13,6 +13,7 @@ from remediator.actions.action import Reason as ActionReason
 from remediator.attempts import PATIENCE, Attempts, Workshop
 from remediator.connect.kept import KeptConnections
 from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, StoreError
+from remediator.in_time import in_time
 from remediator.incident import (
     Attempt,
     Decision,
@@ -83,8 +84,9 @@ class Stages:
             except ActionError as error:
                 self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, error.permanent)
                 return
-            if self._write_acting(attempt, target, marks, dict(look.evidence)):
-                self._act(attempt, action, target, marks, world)
+            written_at = self._write_acting(attempt, target, marks, dict(look.evidence))
+            if written_at is not None:
+                self._act(attempt, action, target, marks, in_time(world, written_at))
 
     def _acting(self, attempt: Attempt) -> None:
         """Find out whether an act of unknown outcome happened: after a crash, or a lost connection.
@@ -131,14 +133,14 @@ class Stages:
 
     def _write_acting(
         self, attempt: Attempt, target: Target, marks: Marks, evidence: dict[str, JSON]
-    ) -> bool:
-        """Write the stage on a probe that fails now, unless something forbids it; tell whether to act."""
+    ) -> float | None:
+        """Write the stage on a probe that fails now; return when, or None where something forbids the act."""
         probe = self._probe(attempt, self._shop.timing.prepare_within)
         if probe is None or self._stopping():
-            return False
+            return None
         if probe.success:
             self._abandon(attempt, Withdrawn(Reason.PASSING, "a fresh probe passes by now"))
-            return False
+            return None
         now, policy = self._shop.now(), self._shop.policy()
         age, limit = now - attempt.created_at, self._shop.timing.act_within
         with self._shop.store.write(PATIENCE) as connection:
@@ -156,7 +158,8 @@ class Stages:
                 )
         if withdrawn is not None:
             self._abandon(attempt, withdrawn)
-        return withdrawn is None
+            return None
+        return now
 
     def _to_settling(self, attempt: Attempt, marks: Marks, detail: str) -> None:
         now = self._shop.now()
@@ -177,7 +180,7 @@ class Stages:
             self._wait_or_fail(attempt, ActionReason.TIMEOUT, "paused before it had settled", SOON)
             return
         try:
-            step = action.settle(target, attempt.marks, self._shop.world())
+            step = action.settle(target, attempt.marks, in_time(self._shop.world(), now, 30.0))
         except ActionError as error:
             if error.permanent:
                 self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, permanent=True)
