@@ -16,7 +16,8 @@ JUMP = 10.0
 """Seconds of difference that are told."""
 
 
-def _since_boot() -> float:
+def since_boot() -> float:
+    """Return seconds that nobody can set."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the machine sleeps; Linux only
     return time.clock_gettime(boot) if boot is not None else time.monotonic()
 
@@ -25,7 +26,7 @@ class SteadyClock:
     """Starts at the machine's time and follows it gently: an hour's jump takes a day to catch up."""
 
     def __init__(
-        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = _since_boot
+        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = since_boot
     ) -> None:
         self._wall = wall
         self._steady = steady
@@ -33,6 +34,16 @@ class SteadyClock:
         self._time = wall()
         self._seen = steady()
         self._off = False
+
+    def __call__(self) -> float:
+        """Return the same as `now`."""
+        return self.now()
+
+    def follow(self, wall: Callable[[], float]) -> None:
+        """Go by another clock than the machine's from now on."""
+        with self._lock:
+            self._wall = wall
+            self._time = wall()
 
     def now(self) -> float:
         """Return unix seconds that never run backwards."""

@@ -69,6 +69,7 @@ class Metrics:
             "reconcile_last_run_timestamp_seconds", "When the reconciler last finished a round."
         )
         self.paused = show("pauses", "Pauses in force.")
+        self.leads = show("remediator_leads", "Whether it works: of several on one database, one does.")
         self.ready = show("remediator_ready", "Whether it can take notifications and comes round.")
         self.servers = show("server_ready", "Whether the files that let us into a server are fine.", "server")
         self.console = show("console_info", "1, with the console's address.", "url")

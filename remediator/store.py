@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,7 @@ class Store:
         self._no_request.set()
         self._patience = patience
         self.shared = is_shared(self._engine)
+        self.guard: Callable[[Connection], None] | None = None
 
     def prepare(self) -> None:
         """Make or migrate the tables."""
@@ -68,6 +69,8 @@ class Store:
         waited = time.monotonic() - asked if patience is None else 0.0
         try:
             with writing(self._engine, within - waited) as connection:
+                if self.guard is not None and patience is not None:  # a worker's: does it still lead?
+                    self.guard(connection)
                 yield connection
         finally:
             self._writer.release()

@@ -21,6 +21,8 @@ class Timing:
     """Fresh probes in a row that prove a recovery."""
     lease_ttl: float = 60.0
     """A lease that is not renewed is free after this: longer than an act can take."""
+    lead_ttl: float = 10.0
+    """Of several remediators on one PostgreSQL, another takes over this long after the last sign of life."""
     ask_happened_after: float = 30.0
     """After an act of unknown outcome: longer than the act can go on by itself."""
     settle_within: float = 600.0
