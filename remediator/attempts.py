@@ -21,7 +21,6 @@ from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts
 from remediator.incident import Attempt, Decision, Look, Stage, State
 from remediator.metrics import Metrics
-from remediator.playbook import RULES
 from remediator.policy import Policy
 from remediator.store import Store, raise_epoch, record
 from remediator.timing import Timing
@@ -74,7 +73,7 @@ class Attempts:
             attempt_id = store_attempts.add(connection, row)
             store_attempts.assign(connection, attempt_id, server)
             store_incidents.change(connection, incident.id, state=State.ATTEMPTING)
-            text = f"{decision.action} on {server}: {decision.reason}"
+            text = f"{decision.action} on {server}: {decision.detail or decision.reason}"
             record(connection, now, "claimed", text, incident.id, attempt_id, decision.numbers)
         log.info(
             "attempt claimed", extra=fields(site=incident.site, incident=incident.id, attempt=attempt_id)
@@ -200,7 +199,7 @@ class Attempts:
 
 
 def _new_row(facts: Facts, decision: Decision, server: str, fence: int, now: float) -> dict[str, JSON]:
-    assert decision.step in RULES
+    instance = facts.probe.instance if facts.probe is not None else ""
     return {
         "incident_id": facts.incident.id,
         "site": facts.incident.site,
@@ -213,5 +212,5 @@ def _new_row(facts: Facts, decision: Decision, server: str, fence: int, now: flo
         "created_at": now,
         "stage_at": now,
         "next_at": now,
-        "marks": {},
+        "marks": {"instance": instance},
     }

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from remediator import docker
 from remediator.abreast import abreast
 from remediator.actions.action import JSON, ActionError, LinodeEvent, Target, World
+from remediator.port import PortState, place_of, try_port
 
 _MOST_EVENTS = 10
 
@@ -21,6 +22,15 @@ class LinodeEvidence:
 
 
 @dataclass(frozen=True)
+class PortEvidence:
+    """What the site's own port does with a connection from here."""
+
+    host: str
+    port: int
+    state: PortState
+
+
+@dataclass(frozen=True)
 class Evidence:
     """The facts of one look; `ssh` is "ok", "local", or the reason why there is no way in.
 
@@ -32,6 +42,7 @@ class Evidence:
     container: docker.ContainerState | None = None
     log_tail: tuple[str, ...] = ()
     linode: LinodeEvidence | None = None
+    port: PortEvidence | None = None
     problems: tuple[str, ...] = field(default=())
 
     def to_json(self) -> dict[str, JSON]:
@@ -44,6 +55,7 @@ class Evidence:
         return {
             "time": self.time,
             "ssh": self.ssh,
+            "port": None if self.port is None else asdict(self.port),
             "container": container,
             "log_tail": list(self.log_tail),
             "linode": linode,
@@ -52,11 +64,16 @@ class Evidence:
 
 
 def gather(target: Target, world: World) -> Evidence:
-    """Look at the container, its log and the Linode; never raises: what fails is evidence too."""
-    looks = (lambda: _look_inside(target, world), lambda: _look_from_outside(target, world))
-    inside, outside = abreast(looks)
+    """Look at the container, its log, the Linode and the site's port; never raises: what fails is evidence."""
+    inside, outside, port = abreast(
+        (
+            lambda: _look_inside(target, world),
+            lambda: _look_from_outside(target, world),
+            lambda: _look_at_the_port(target, world),
+        )
+    )
     problems = (*inside.problems, *outside.problems)
-    return replace(inside, linode=outside.linode, time=world.now(), problems=problems)
+    return replace(inside, linode=outside.linode, port=port.port, time=world.now(), problems=problems)
 
 
 def _look_inside(target: Target, world: World) -> Evidence:
@@ -89,6 +106,13 @@ def _look_from_outside(target: Target, world: World) -> Evidence:
     except Exception as error:  # noqa: BLE001 - as above
         problem = f"asking the Linode API failed: {type(error).__name__}"
     return Evidence(world.now(), "", problems=(problem,))
+
+
+def _look_at_the_port(target: Target, world: World) -> Evidence:
+    place = place_of(target.instance)
+    if place is None:
+        return Evidence(world.now(), "")
+    return Evidence(world.now(), "", port=PortEvidence(*place, try_port(*place)))
 
 
 def _event(event: LinodeEvent, own: str | None) -> dict[str, JSON]:

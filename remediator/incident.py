@@ -170,6 +170,11 @@ class Probe:
     duration: float = 0.0
     raw: Mapping[str, JSON] = field(default_factory=dict)
 
+    @property
+    def instance(self) -> str:
+        """Return where the site was probed, as the exporter names it."""
+        return str(self.raw.get("instance") or "")
+
 
 @dataclass(frozen=True)
 class SiteState:

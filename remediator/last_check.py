@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediator.actions.action import Action, Target
+from remediator.findings import DEAD, read, sentence, symptom
 from remediator.guards.paused import applies
-from remediator.incident import Attempt, Look, Mode, Pause, Reason
-from remediator.playbook import DEAD, REBOOT, RULES
+from remediator.incident import Attempt, Kind, Look, Mode, Pause, Probe, Reason, kind_of
+from remediator.playbook import POWER, hindrance
 from remediator.policy import Policy
 
 
@@ -25,15 +26,18 @@ def still_wanted(
 ) -> tuple[Action, Target] | Withdrawn:
     """Return the action and the target, or what an upgrade or an edit of sites.yml has taken away."""
     action = actions.get(attempt.action)
-    rule = RULES.get(attempt.step)
     site = policy.sites.get(attempt.site)
-    target = site.target if site else None
-    if action is None or rule is None or rule.action != attempt.action:
-        gone = f"this Sitemedic has no step {attempt.step!r} doing {attempt.action!r} any more"
-        return Withdrawn("step_gone", gone)
-    if target is None or (target.server.name, target.label) != (attempt.server, attempt.target):
+    if site is None or site.target is None or not _same_place(site.target, attempt):
         return Withdrawn("target_gone", "sites.yml names another server or container by now")
-    return action, target
+    planned = site.playbook.step(attempt.step)
+    if action is None or planned is None or planned.action != attempt.action:
+        gone = f"playbook {site.playbook.name} has no step {attempt.step!r} doing {attempt.action!r} any more"
+        return Withdrawn("step_gone", gone)
+    return action, replace(site.target, hook=planned.hook)
+
+
+def _same_place(target: Target, attempt: Attempt) -> bool:
+    return (target.server.name, target.label) == (attempt.server, attempt.target)
 
 
 def before_the_act(
@@ -41,7 +45,7 @@ def before_the_act(
 ) -> Withdrawn | None:
     """Say what forbids the act by now; `age` seconds have gone since it was decided on, `limit` may."""
     site = policy.sites.get(attempt.site)
-    if site is None or site.target != target:
+    if site is None or site.target != replace(target, hook=None, instance=""):
         return Withdrawn("target_gone", "sites.yml was changed meanwhile; nothing was touched")
     if paused(attempt, pauses):
         return Withdrawn(Reason.PAUSED, "nothing was touched")
@@ -57,8 +61,25 @@ def paused(attempt: Attempt, pauses: Iterable[Pause]) -> bool:
     return any(applies(one, attempt.site, attempt.server) for one in pauses)
 
 
+def other_outage(attempt: Attempt, probe: Probe, policy: Policy) -> Withdrawn | None:
+    """Withdraw a step that the playbook does not have for the outage as it looks by now."""
+    site, kind = policy.sites.get(attempt.site), kind_of(probe.reason)
+    if site is None or any(one.name == attempt.step for one in site.playbook.steps(kind)):
+        return None
+    return Withdrawn("other_outage", f"by now it is {symptom(probe)}; nothing was touched")
+
+
+def by_the_look(attempt: Attempt, kind: Kind, look: Look, target: Target) -> Withdrawn | None:
+    """Withdraw an attempt that cannot help, or must not be made, by what a look has found."""
+    found, lives = read(look), lives_after_all(attempt, look)
+    stop = hindrance(attempt.action, kind, found, target.server)
+    if lives is not None or stop is None:
+        return lives
+    return Withdrawn(stop.reason, f"{sentence(found)}: {stop.detail}")
+
+
 def lives_after_all(attempt: Attempt, look: Look) -> Withdrawn | None:
-    """Withdraw a reboot where the server lets us in by now, or says at least something."""
-    if attempt.action != REBOOT or look.ssh in DEAD:
+    """Withdraw a reboot or boot where the server lets us in by now, or says at least something."""
+    if attempt.action not in POWER or look.ssh in DEAD:
         return None
     return Withdrawn("server_answers", f"the server gives a sign of life by now (SSH: {look.ssh})")

@@ -1,34 +1,34 @@
-"""What to try next for each kind of outage. Pure: facts in, a step or a reason to stop out."""
+"""Which step to take next: the first in order, with attempts left, that what was found allows. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from remediator.actions.action import Server
 from remediator.facts import Facts, Step
-from remediator.incident import Kind, Look, Reason, kind_of
+from remediator.findings import DEAD, ENTERED, NO_WORD, Findings, read, sentence, symptom
+from remediator.incident import Kind, Look, Reason, State, kind_of
+from remediator.playbooks import PlannedStep
+
+__all__ = ["BOOT", "DEAD", "ENTERED", "LOOK", "REBOOT", "RESTART", "Stop", "hindrance", "next_step"]
 
 RESTART = "restart_container"
 REBOOT = "reboot_linode"
+BOOT = "boot_linode"
 LOOK = "look"
-ENTERED = frozenset({"ok", "local"})
-DEAD = frozenset({"unreachable", "timeout"})
-NO_WORD = "cannot_tell"
-"""SSH failed on our side, or the server answered in a way that we do not understand."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One step of a playbook: how often it may be tried in one incident."""
-
-    name: str
-    action: str
-    at_most: int
-
-
-RULES: dict[str, Rule] = {
-    RESTART: Rule(RESTART, RESTART, at_most=2),
-    REBOOT: Rule(REBOOT, REBOOT, at_most=1),
-}
+POWER = frozenset({REBOOT, BOOT})
+"""What uses a whole server's power; every other action is done over SSH."""
+WORTH_TELLING = (
+    Reason.CANNOT_TELL,
+    Reason.CANNOT_ENTER,
+    Reason.SERVER_OFF,
+    Reason.ACTION_IMPOSSIBLE,
+    Reason.CRASH_LOOP,
+    Reason.REBOOT_NOT_ALLOWED,
+    Reason.NOTHING_LEFT,
+)
+"""Why a step cannot help, what a human must know first."""
 
 
 @dataclass(frozen=True)
@@ -46,47 +46,128 @@ def next_step(facts: Facts, now: float) -> Step | Stop:
     last = facts.attempts[-1] if facts.attempts else None
     if last is not None and last.permanent:
         return Stop(Reason.ACTION_IMPOSSIBLE, f"{last.action}: {last.detail}")
-    match kind_of(facts.probe.reason):
-        case Kind.ANSWERS_WRONGLY:
-            return _try(RESTART, facts)
-        case Kind.DOES_NOT_ANSWER:
-            return _does_not_answer(facts, now)
-        case Kind.FOR_A_HUMAN:
-            return Stop(Reason.FOR_A_HUMAN, f"{facts.probe.reason or 'error'}: {facts.probe.detail}")
-
-
-def _does_not_answer(facts: Facts, now: float) -> Step | Stop:
+    kind = kind_of(facts.probe.reason)
+    if kind is Kind.FOR_A_HUMAN:
+        return Stop(Reason.FOR_A_HUMAN, f"{facts.probe.reason or 'error'}: {facts.probe.detail}")
+    steps = facts.playbook.steps(kind)
+    if not steps:
+        return Stop(Reason.FOR_A_HUMAN, f"playbook {facts.playbook.name} leaves {_spaced(kind)} to a human")
     look = _valid_look(facts, now)
     if look is None:
-        return Step(LOOK, None)
-    if look.ssh in ENTERED:
-        return _try(RESTART, facts)
-    if look.ssh == NO_WORD:
+        return Step(LOOK, None) if _must_look(facts, kind) else _without_a_look(facts, steps)
+    return _by_the_look(facts, kind, steps, read(look))
+
+
+def hindrance(action: str, kind: Kind, found: Findings, server: Server | None) -> Stop | None:
+    """Say why an action cannot help, or must not be done, by what was found; None where it may help."""
+    if found.ssh in ENTERED:
+        return _inside(action, found)
+    if found.ssh == NO_WORD:
         detail = "SSH fails in a way that says nothing about the server (our resolver, our limits, no cipher)"
         return Stop(Reason.CANNOT_TELL, detail)
-    if look.ssh not in DEAD:
-        return Stop(Reason.CANNOT_ENTER, f"the server answers, but SSH does not let us in: {look.ssh}")
-    target = facts.target
-    if target is None or target.server.linode is None or not target.server.may_reboot:
+    if found.ssh not in DEAD:
+        return Stop(Reason.CANNOT_ENTER, f"the server answers, but SSH does not let us in: {found.ssh}")
+    if kind is Kind.ANSWERS_WRONGLY:
+        return Stop(Reason.CANNOT_TELL, "the site answers, so its server lives, but SSH does not answer")
+    return _from_outside(action, found, server)
+
+
+def _inside(action: str, found: Findings) -> Stop | None:
+    if action in POWER:
+        return Stop(Reason.NOTHING_LEFT, "SSH works, so the server lives")
+    container = found.container
+    if container is not None and container.status == "paused":
+        detail = f"{container.name} is paused, which only a human does: docker unpause {container.name}"
+        return Stop(Reason.ACTION_IMPOSSIBLE, detail)
+    if action == RESTART and found.loops:
+        return Stop(Reason.CRASH_LOOP, "one restart more would not help: read its log")
+    return None
+
+
+def _from_outside(action: str, found: Findings, server: Server | None) -> Stop | None:
+    """Judge an action on a server that gives no sign of life."""
+    off = found.linode == "offline"
+    if off and action == BOOT and server is not None and server.may_boot:
+        return None
+    if off:
+        detail = (
+            "its Linode is switched off, perhaps on purpose, and nothing here allows to boot it (may_boot)"
+        )
+        return Stop(Reason.SERVER_OFF, detail)
+    if action != REBOOT:
+        return Stop(Reason.NOTHING_LEFT, "the server gives no sign of life")
+    if server is None or server.linode is None or not server.may_reboot:
         return Stop(
             Reason.REBOOT_NOT_ALLOWED,
             "the server does not answer SSH either, and sites.yml does not allow to reboot it",
         )
-    return _try(REBOOT, facts)
+    return None
+
+
+def _by_the_look(facts: Facts, kind: Kind, steps: Sequence[PlannedStep], found: Findings) -> Step | Stop:
+    seen, stops = f"{symptom(facts.probe)}; {sentence(found)}", []
+    server = facts.target.server if facts.target is not None else None
+    exhausted = []
+    for planned in steps:
+        stop = hindrance(planned.action, kind, found, server)
+        if stop is not None:
+            stops.append(stop)
+        elif _tried(planned, facts) < planned.at_most:
+            return _step(planned, seen)
+        else:
+            exhausted.append(planned)
+    if exhausted:
+        return Stop(Reason.NOTHING_LEFT, f"{_in_vain(exhausted, facts)}; {seen}")
+    worst = min(stops, key=lambda one: WORTH_TELLING.index(one.reason))
+    return Stop(worst.reason, f"{seen}: {worst.detail}")
+
+
+def _without_a_look(facts: Facts, steps: Sequence[PlannedStep]) -> Step | Stop:
+    for planned in steps:
+        if _tried(planned, facts) < planned.at_most:
+            return _step(planned, symptom(facts.probe))
+    return Stop(Reason.NOTHING_LEFT, _in_vain(steps, facts))
+
+
+def _must_look(facts: Facts, kind: Kind) -> bool:
+    """Tell whether a step can only be chosen by a look: what answers wrongly has one step's worth of choice.
+
+    An incident that comes back from a human is looked at first, so that nothing is begun in vain again.
+    """
+    return kind is Kind.DOES_NOT_ANSWER or facts.incident.state is State.NEEDS_HUMAN
 
 
 def _valid_look(facts: Facts, now: float) -> Look | None:
     look = facts.incident.look
     if look is None or not 0 <= now - look.time <= facts.limits.look_max_age:
         return None
-    ended = max((one.finished_at or one.created_at for one in facts.attempts), default=0.0)
+    touched = (one for one in facts.attempts if one.counts)
+    ended = max((one.finished_at or one.created_at for one in touched), default=0.0)
     return look if look.time >= ended else None
 
 
-def _try(name: str, facts: Facts) -> Step | Stop:
-    rule = RULES[name]
-    tried = sum(one.counts and one.step == rule.name for one in facts.attempts)
-    if tried < rule.at_most:
-        return Step(rule.name, rule.action)
-    times = "once" if tried == 1 else f"{tried} times"
-    return Stop(Reason.NOTHING_LEFT, f"{rule.action} was tried {times} and did not help")
+def _tried(planned: PlannedStep, facts: Facts) -> int:
+    return sum(one.counts and one.step == planned.name for one in facts.attempts)
+
+
+def _step(planned: PlannedStep, seen: str) -> Step:
+    why = f"{seen}: {words(planned.action, planned.hook)}"
+    return Step(planned.name, planned.action, planned.mode, planned.hook, why)
+
+
+def words(action: str, hook: str | None = None) -> str:
+    """Say an action as an order: "restart the container"."""
+    verb, _, noun = action.partition("_")
+    return f"run hook {hook}" if hook is not None else f"{verb} the {noun.replace('linode', 'Linode')}"
+
+
+def _in_vain(steps: Sequence[PlannedStep], facts: Facts) -> str:
+    tried = []
+    for planned in steps:
+        times = _tried(planned, facts)
+        tried.append(f"{planned.name} was tried {'once' if times == 1 else f'{times} times'}")
+    return f"{', '.join(tried)} and did not help"
+
+
+def _spaced(kind: Kind) -> str:
+    return f"what {kind.replace('_', ' ')}"

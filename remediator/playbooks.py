@@ -50,7 +50,9 @@ class Playbook:
 
     def wait_after(self, name: str) -> float | None:
         """Return the longest `wait` of the steps of a name, None where none of them has one."""
-        return max((one.wait for one in self._all() if one.name == name and one.wait is not None), default=None)
+        return max(
+            (one.wait for one in self._all() if one.name == name and one.wait is not None), default=None
+        )
 
     def _all(self) -> tuple[PlannedStep, ...]:
         return (*self.answers_wrongly, *self.does_not_answer)

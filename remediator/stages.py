@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from core.logs import fields
 from remediator import store_attempts, store_incidents
-from remediator.actions.action import JSON, Action, ActionError, Marks, Progress, Target, World
+from remediator.actions.action import Action, ActionError, Marks, Progress, Target, World
 from remediator.actions.action import Reason as ActionReason
 from remediator.attempts import PATIENCE, Attempts, Workshop
 from remediator.connect.kept import KeptConnections
 from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, StoreError
+from remediator.findings import read, sentence, symptom
 from remediator.in_time import in_time
 from remediator.incident import (
     Attempt,
@@ -25,8 +26,16 @@ from remediator.incident import (
     Stage,
     State,
     Verb,
+    kind_of,
 )
-from remediator.last_check import Withdrawn, before_the_act, lives_after_all, paused, still_wanted
+from remediator.last_check import (
+    Withdrawn,
+    before_the_act,
+    by_the_look,
+    other_outage,
+    paused,
+    still_wanted,
+)
 from remediator.store import pauses
 
 log = logging.getLogger(__name__)
@@ -73,20 +82,40 @@ class Stages:
         action, target = found
         with KeptConnections(self._shop.world().connect) as kept:
             world = replace(self._shop.world(), connect=kept.connect)
-            look = self._look_just_taken(attempt) or self._shop.look(target, world)
-            self._attempts.save(attempt, evidence=dict(look.evidence))
-            withdrawn = lives_after_all(attempt, look)
-            if withdrawn is not None:
-                self._abandon(attempt, withdrawn)
+            look = self._looked(attempt, target, world)
+            if look is None:
                 return
             try:
                 marks = action.prepare(target, world)
             except ActionError as error:
                 self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, error.permanent)
                 return
-            written_at = self._write_acting(attempt, target, marks, dict(look.evidence))
+            written_at = self._write_acting(attempt, target, marks, look)
             if written_at is not None:
                 self._act(attempt, action, target, marks, in_time(world, written_at))
+
+    def _looked(self, attempt: Attempt, target: Target, world: World) -> Look | None:
+        """Keep the evidence of a look; abandon the attempt, and return None, where it forbids the step.
+
+        The look is the one that the attempt was decided on, where that is still true enough to be evidence.
+        """
+        with self._shop.store.read() as connection:
+            incident = store_incidents.get(connection, attempt.incident_id)
+        look = incident.look if incident is not None else None
+        if look is None or self._shop.now() - look.time > LOOK_STAYS_TRUE:
+            instance = str(attempt.marks.get("instance", ""))
+            look = self._shop.look(replace(target, instance=instance), world)
+        self._attempts.save(attempt, evidence=dict(look.evidence))
+        kind = kind_of(incident.probe_reason if incident is not None else None)
+        withdrawn = by_the_look(attempt, kind, look, target)
+        if withdrawn is None:
+            return look
+        with self._shop.store.write(PATIENCE) as connection:
+            store_incidents.keep_look(connection, attempt.incident_id, look, self._shop.now())
+            why = (withdrawn.reason, withdrawn.detail)
+            self._attempts.finish_in(connection, attempt, Stage.ABANDONED, *why)
+        self._attempts.count(attempt, Stage.ABANDONED, *why)
+        return None
 
     def _acting(self, attempt: Attempt) -> None:
         """Find out whether an act of unknown outcome happened: after a crash, or a lost connection.
@@ -131,9 +160,7 @@ class Stages:
             return
         self._to_settling(attempt, marks, "")
 
-    def _write_acting(
-        self, attempt: Attempt, target: Target, marks: Marks, evidence: dict[str, JSON]
-    ) -> float | None:
+    def _write_acting(self, attempt: Attempt, target: Target, marks: Marks, look: Look) -> float | None:
         """Write the stage on a probe that fails now; return when, or None where something forbids the act."""
         probe = self._probe(attempt, self._shop.timing.prepare_within)
         if probe is None or self._stopping():
@@ -145,6 +172,7 @@ class Stages:
         age, limit = now - attempt.created_at, self._shop.timing.act_within
         with self._shop.store.write(PATIENCE) as connection:
             withdrawn = before_the_act(attempt, target, policy, pauses(connection), age, limit)
+            withdrawn = withdrawn or other_outage(attempt, probe, policy)
             if withdrawn is None:
                 self._attempts.save_in(
                     connection,
@@ -153,8 +181,8 @@ class Stages:
                     stage_at=now,
                     acted_at=now,
                     marks={**marks, "acting_at": now},
-                    evidence={**evidence, "probe": dict(probe.raw)},
-                    detail="",
+                    evidence={**look.evidence, "probe": dict(probe.raw)},
+                    detail=f"{symptom(probe)}; {sentence(read(look))}",
                 )
         if withdrawn is not None:
             self._abandon(attempt, withdrawn)
@@ -247,13 +275,6 @@ class Stages:
 
     def _abandon(self, attempt: Attempt, why: Withdrawn) -> None:
         self._attempts.finish(attempt, Stage.ABANDONED, why.reason, why.detail)
-
-    def _look_just_taken(self, attempt: Attempt) -> Look | None:
-        """Return the look that this attempt was decided on, where it is still true enough to be evidence."""
-        with self._shop.store.read() as connection:
-            incident = store_incidents.get(connection, attempt.incident_id)
-        look = incident.look if incident is not None else None
-        return look if look is not None and self._shop.now() - look.time <= LOOK_STAYS_TRUE else None
 
     def _probe(self, attempt: Attempt, within: float) -> Probe | None:
         """Probe now; without an answer put it off, and give up once `within` seconds are over."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, union_all, update
 
+from remediator.findings import read, sentence
 from remediator.incident import FINISHED, Decision, Incident, Look, Outcome, State
 from remediator.mail_flow import Mailed
 from remediator.store import record
@@ -157,7 +158,7 @@ def keep_decision(connection: Connection, incident: Incident, decision: Decision
 def keep_look(connection: Connection, incident_id: int, look: Look, now: float) -> None:
     """Store what was found on the server."""
     if change(connection, incident_id, look=asdict(look)):
-        text = f"looked at the server: SSH {look.ssh}"
+        text = f"looked: {sentence(read(look))}"
         record(connection, now, "looked", text, incident_id, data={"evidence": dict(look.evidence)})
 
 

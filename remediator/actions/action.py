@@ -89,7 +89,8 @@ class Server:
 class Target:
     """What an action is done to: one container of a server, by name or by compose (project, service).
 
-    `hook` is what the step `run_hook` runs on the server.
+    `hook` is what the step `run_hook` runs on the server. `instance` is where the site is probed, in the
+    exporter's words: looked at, never acted on. Both are filled in by who runs an attempt.
     """
 
     site: str
@@ -98,6 +99,7 @@ class Target:
     compose: tuple[str, str] | None = None
     stop_timeout: float = 10.0
     hook: str | None = None
+    instance: str = ""
 
     @property
     def label(self) -> str:

@@ -1,6 +1,7 @@
 """What switching a server's Linode has in common: one POST, then its event, then SSH, then the container.
 
-An action on a Linode's power is `PowerAction` with its own words and its own rule of when it may be asked for.
+An action on a Linode's power is `PowerAction` with its own words and its own rule of when it may be asked
+for.
 """
 
 from __future__ import annotations
