@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from remediator.errors import StoreUnusableError
+from remediator.store_append_only import forbid_changes
 
 METADATA = MetaData()
 
@@ -43,7 +44,7 @@ NOTIFICATIONS = Table(
     Column("received_at", Float, nullable=False, index=True),
     Column("group_key", Text, nullable=False),
     Column("receiver", Text, nullable=False),
-    Column("status", String(20), nullable=False),
+    Column("status", Text, nullable=False),
     Column("alerts", Integer, nullable=False),
     Column("truncated", Integer, nullable=False),
     Column("unknown_sites", Integer, nullable=False),
@@ -55,23 +56,23 @@ INCIDENTS = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("site", Text, nullable=False),
-    Column("state", String(20), nullable=False),
+    Column("state", Text, nullable=False),
     Column("opened_at", Float, nullable=False),
     Column("closed_at", Float),
-    Column("outcome", String(20)),
-    Column("reason", String(40)),
+    Column("outcome", Text),
+    Column("reason", Text),
     Column("detail", Text, nullable=False, default=""),
     Column("failing_since", Float),
-    Column("alert_status", String(20), nullable=False, default="firing"),
+    Column("alert_status", Text, nullable=False, default="firing"),
     Column("passes", Integer, nullable=False, default=0),
     Column("passed_at", Float),
-    Column("probe_reason", String(20)),
+    Column("probe_reason", Text),
     Column("look", JSON),
-    Column("decided", String(120), nullable=False, default=""),
+    Column("decided", Text, nullable=False, default=""),
     Column("next_at", Float),
-    Column("told", String(20), nullable=False, default=""),
+    Column("told", Text, nullable=False, default=""),
     Column("outage", Text, nullable=False, default=""),
-    Column("mailed", String(20), nullable=False, default=""),
+    Column("mailed", Text, nullable=False, default=""),
     Column("mailed_at", Float),
     Index("incidents_open", "closed_at", "state"),
     Index("incidents_of_site", "site", "opened_at"),
@@ -88,10 +89,10 @@ DECISIONS = Table(
     Column("id", Integer, primary_key=True),
     Column("incident_id", ForeignKey("incidents.id"), nullable=False, index=True),
     Column("time", Float, nullable=False),
-    Column("verb", String(20), nullable=False),
-    Column("reason", String(40), nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("action", String(40)),
+    Column("action", Text),
     Column("numbers", JSON, nullable=False),
 )
 
@@ -103,16 +104,16 @@ ATTEMPTS = Table(
     Column("site", Text, nullable=False),
     Column("server", Text, nullable=False),
     Column("target", Text, nullable=False),
-    Column("action", String(40), nullable=False),
-    Column("step", String(80), nullable=False),
-    Column("stage", String(20), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("stage", Text, nullable=False),
     Column("fence", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("stage_at", Float, nullable=False),
     Column("next_at", Float, nullable=False),
     Column("acted_at", Float),
     Column("finished_at", Float),
-    Column("reason", String(40)),
+    Column("reason", Text),
     Column("detail", Text, nullable=False, default=""),
     Column("permanent", Boolean, nullable=False, default=False),
     Column("passes", Integer, nullable=False, default=0),
@@ -155,11 +156,11 @@ APPROVALS = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("incident_id", ForeignKey("incidents.id"), nullable=False, index=True),
-    Column("step", String(80), nullable=False),
-    Column("action", String(40), nullable=False),
+    Column("step", Text, nullable=False),
+    Column("action", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("asked_at", Float, nullable=False),
-    Column("answer", String(20)),
+    Column("answer", Text),
     Column("answered_by", Text, nullable=False, default=""),
     Column("answered_at", Float),
     Column("expires_at", Float),
@@ -171,7 +172,7 @@ STORMS = Table(
     Column("id", Integer, primary_key=True),
     Column("since", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
-    Column("reason", String(40), nullable=False),
+    Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
 )
 """One row: the last storm."""
@@ -183,11 +184,11 @@ EVENTS = Table(
     Column("time", Float, nullable=False),
     Column("incident_id", ForeignKey("incidents.id"), index=True),
     Column("attempt_id", Integer),
-    Column("kind", String(40), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("data", JSON, nullable=False),
 )
-"""The timeline and audit trail: only ever inserted into."""
+"""The timeline and audit trail: only ever inserted into, see store_append_only.py."""
 
 MAIL_FLOW = Table(
     "mail_flow",
@@ -201,7 +202,7 @@ MAIL_FLOW = Table(
 
 def _watch_mails(connection: Connection) -> None:
     """Turn version 1 into 2: incidents know their outage, and whether people were mailed."""
-    for column in ("outage TEXT NOT NULL DEFAULT ''", "mailed VARCHAR(20) NOT NULL DEFAULT ''"):
+    for column in ("outage TEXT NOT NULL DEFAULT ''", "mailed TEXT NOT NULL DEFAULT ''"):
         connection.execute(text(f"ALTER TABLE incidents ADD COLUMN {column}"))
     kind = Float().compile(connection.dialect)
     connection.execute(text(f"ALTER TABLE incidents ADD COLUMN mailed_at {kind}"))
@@ -215,6 +216,7 @@ def _ask_people(connection: Connection) -> None:
     connection.execute(text(f"ALTER TABLE pauses ADD COLUMN until {kind}"))
     APPROVALS.create(connection)
     STORMS.create(connection)
+    forbid_changes(connection)
 
 
 MIGRATIONS: Sequence[Callable[[Connection], None]] = (_watch_mails, _ask_people)
@@ -236,6 +238,7 @@ def migrate(connection: Connection) -> None:
         )
     if version == 0:
         METADATA.create_all(connection)
+        forbid_changes(connection)
         connection.execute(insert(META).values(name="epoch", value=0))
         connection.execute(insert(META).values(name="schema_version", value=VERSION))
         return
