@@ -58,15 +58,17 @@ def notifications(plan: Plan, folder: Path) -> Iterator[Sample]:
     These sites pass their probes, so that every one of them is looked at twice and closed meanwhile.
     """
     fresh = plan.incidents + _WARM_UP + plan.posts + (1 + plan.many_posts) * MANY
-    for load, shape in (
-        ("nothing open", Shape(fresh)),
-        (f"{plan.incidents:,} held back", Shape(fresh, plan.incidents, "0.1%")),
-        (f"{plan.incidents:,} worked on", Shape(fresh, plan.incidents, "100%")),
+    for number, (load, shape) in enumerate(
+        (
+            ("nothing open", Shape(fresh)),
+            (f"{plan.incidents:,} held back", Shape(fresh, plan.incidents, "0.1%")),
+            (f"{plan.incidents:,} worked on", Shape(fresh, plan.incidents, "100%")),
+        )
     ):
-        with lab(folder / load.replace(" ", "-"), shape) as running:
-            names = iter([f"site-{number}" for number in range(plan.incidents, fresh)])
+        with lab(folder / str(number), shape) as running:
+            names = iter([f"site-{site}" for site in range(plan.incidents, fresh)])
             if shape.healed:
-                running.open([f"site-{number}" for number in range(plan.incidents)])
+                running.open([f"site-{site}" for site in range(plan.incidents)])
             with running.webhook() as webhook:
                 for _ in range(_WARM_UP):
                     webhook.post([next(names)])

@@ -27,13 +27,14 @@ def take(store: Store, payload: Payload, body: bytes, known: Container[str], now
 
     A firing alert of a known site opens an incident, or wakes the open one; a resolved alert only wakes.
     """
-    try:
-        return _take(store, payload, body, known, now)
-    except IntegrityError:  # another remediator opened one of the incidents meanwhile: it is there now
+    with store.first():
         try:
             return _take(store, payload, body, known, now)
-        except IntegrityError as error:
-            raise StoreError("another remediator takes the same alerts in") from error
+        except IntegrityError:  # another remediator opened one of the incidents meanwhile: it is there now
+            try:
+                return _take(store, payload, body, known, now)
+            except IntegrityError as error:
+                raise StoreError("another remediator takes the same alerts in") from error
 
 
 def _take(store: Store, payload: Payload, body: bytes, known: Container[str], now: float) -> Taken:

@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import socket
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -21,12 +22,16 @@ from remediator.web import create_app
 
 log = logging.getLogger(__name__)
 THREADS = 8
+TURN = 0.0005
+"""Seconds that a thread may keep the interpreter from others, instead of Python's 5 ms: to take a notification
+in, it is asked for a dozen times, once after each wait for the database."""
 END_WITHIN = 5.0
 """Seconds that an act under way gets at the end; a longer one is taken up again by the next start."""
 
 
 def serve(remediator: Remediator, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; raise StartError where the port cannot be had."""
+    sys.setswitchinterval(TURN)
     server = _listen(remediator, host, port)
     ended = threading.Event()
     _on_signals(remediator, ended)

@@ -26,6 +26,8 @@ WRITER_PATIENCE = 0.55
 ANSWER_WITHIN = 0.8
 """Seconds that a request waits for the database in all; a worker waits longer for its turn."""
 PREPARED_WITHIN = 10.0
+GIVE_WAY = 0.1
+"""Seconds at most that a worker waits until no notification is being taken in, each time."""
 
 
 class Store:
@@ -50,8 +52,23 @@ class Store:
             migrate(connection)
 
     @contextmanager
+    def first(self) -> Iterator[None]:
+        """Let workers give way to what is done in the block."""
+        with self._counting:
+            self._requests += 1
+            self._no_request.clear()
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._requests -= 1
+                if self._requests == 0:
+                    self._no_request.set()
+
+    @contextmanager
     def read(self, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
-        """Open a transaction that reads one consistent state."""
+        """Open a transaction that reads one consistent state; gives way to what comes first."""
+        self._no_request.wait(GIVE_WAY)
         with reading(self._engine, within) as connection:
             yield connection
 
@@ -59,8 +76,8 @@ class Store:
     def write(self, patience: float | None = None, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
         """Open the one writing transaction; it commits at the end, or not at all.
 
-        A request gives no `patience`: it goes first, and soon gives up. A worker gives some, and lets every
-        request go before it. Raises StoreError when another writer has it for longer than that.
+        A request gives no `patience`: it goes first, and soon gives up. A worker gives some, and gives
+        way. Raises StoreError when another writer has it for longer than that.
         """
         asked = time.monotonic()
         taken = self._take_turn() if patience is None else self._wait_for_turn(patience)
@@ -76,21 +93,12 @@ class Store:
             self._writer.release()
 
     def _take_turn(self) -> bool:
-        with self._counting:
-            self._requests += 1
-            self._no_request.clear()
-        try:
+        with self.first():
             return self._writer.acquire(timeout=self._patience)
-        finally:
-            with self._counting:
-                self._requests -= 1
-                if self._requests == 0:
-                    self._no_request.set()
 
     def _wait_for_turn(self, patience: float) -> bool:
         deadline = time.monotonic() + patience
-        if not self._no_request.wait(patience):
-            return False
+        self._no_request.wait(min(GIVE_WAY, patience))
         return self._writer.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def check_writable(self) -> None:
