@@ -23,8 +23,8 @@ from remediator.web import create_app
 log = logging.getLogger(__name__)
 THREADS = 8
 TURN = 0.0005
-"""Seconds that a thread may keep the interpreter from others, instead of Python's 5 ms: to take a notification
-in, it is asked for a dozen times, once after each wait for the database."""
+"""Seconds that a thread may keep the interpreter from others, instead of Python's 5 ms: to take a
+notification in, it is asked for a dozen times, once after each wait for the database."""
 END_WITHIN = 5.0
 """Seconds that an act under way gets at the end; a longer one is taken up again by the next start."""
 
