@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -68,7 +68,15 @@ def create_app(
     for method, rule, view in rules:
         app.add_url_rule(rule, endpoint=f"{method} {rule}", view_func=view, methods=[method])
     _map_errors(app)
+    app.after_request(_tell_scopes)
     return app
+
+
+def _tell_scopes(response: Response) -> Response:
+    """Say what the token may do, as the API does."""
+    if scopes := g.get("scopes"):
+        response.headers["X-OAuth-Scopes"] = " ".join(sorted(scopes))
+    return response
 
 
 def _map_errors(app: Flask) -> None:
@@ -159,6 +167,7 @@ class _Api:
         )
         if scopes is None:
             raise RefusedError(401, "Invalid Token")
+        g.scopes = scopes
         enough = {f"{area}:{right}", f"{area}:read_write", "*"}
         if area and not scopes & enough:
             raise RefusedError(403, "Your OAuth token is not authorized to use this endpoint.")

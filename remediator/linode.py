@@ -40,8 +40,9 @@ class LinodeAPI:
         self._base_url = base_url.rstrip("/")
         self._client = Api4Client(token.reveal(), self._base_url, user_agent="sitemedic", retry=False)
         self._client.session.max_redirects = 0  # a redirected POST would come back as a GET
+        self._limited = _Limited(timeouts)
         for scheme in ("http://", "https://"):
-            self._client.session.mount(scheme, _Limited(timeouts))
+            self._client.session.mount(scheme, self._limited)
         self._username: str | None = None
 
     def instance(self, linode_id: int) -> LinodeInstance:
@@ -107,6 +108,10 @@ class LinodeAPI:
                 return None
         return self._username
 
+    def scopes(self) -> frozenset[str] | None:
+        """Return what the API said in its last answer that the token may do; None where it did not say."""
+        return self._limited.scopes
+
     def reachable(self) -> bool:
         """Tell whether the API answers at all, with whatever; the token is not shown to it."""
         try:
@@ -128,16 +133,20 @@ class LinodeAPI:
 
 
 class _Limited(HTTPAdapter):
-    """Gives every request its timeouts and no second try."""
+    """Gives every request its timeouts and no second try, and keeps what answers say of the token."""
 
     def __init__(self, timeouts: tuple[float, float]) -> None:
         self._timeouts = timeouts
+        self.scopes: frozenset[str] | None = None
         super().__init__(max_retries=0)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """Send with the timeouts, whatever the caller said."""
         kwargs["timeout"] = self._timeouts
-        return super().send(request, **kwargs)
+        answer = super().send(request, **kwargs)
+        if told := answer.headers.get("X-OAuth-Scopes"):
+            self.scopes = frozenset(told.replace(",", " ").split())
+        return answer
 
 
 def _instance(raw: Mapping[str, Any]) -> LinodeInstance:

@@ -71,11 +71,13 @@ class Metrics:
         self.paused = show("pauses", "Pauses in force.")
         self.leads = show("remediator_leads", "Whether it works: of several on one database, one does.")
         self.ready = show("remediator_ready", "Whether it can take notifications and comes round.")
-        self.servers = show("server_ready", "Whether the files that let us into a server are fine.", "server")
+        self.servers = show("server_ready", "Whether a site on a server could be healed now.", "server")
+        self.readiness = show("readiness_failures", "What healing needs and would not work now.", "check")
         self.console = show("console_info", "1, with the console's address.", "url")
         self.reload_ok = show(
             "remediator_config_last_reload_successful", "Whether the last reload of sites.yml was taken."
         )
+        self._servers: frozenset[str] = frozenset()
         self._initialise(actions)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -105,10 +107,17 @@ class Metrics:
                 self.incidents.labels(state).set(counts.get(state, 0))
 
     def set_servers(self, ready: Mapping[str, bool]) -> None:
-        """Publish which servers could be entered, as far as their files say."""
-        self.servers.clear()
+        """Publish on which servers a site could be healed now."""
+        for server in self._servers - ready.keys():
+            self.servers.remove(server)
         for server, fine in ready.items():
             self.servers.labels(server).set(fine)
+        self._servers = frozenset(ready)
+
+    def set_readiness(self, failures: Mapping[str, int]) -> None:
+        """Publish how many checks of each name have failed."""
+        for check, number in failures.items():
+            self.readiness.labels(check).set(number)
 
     def _initialise(self, actions: Mapping[str, object]) -> None:
         self.set_open({})

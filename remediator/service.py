@@ -15,6 +15,7 @@ from core.files_watch import FileWatcher
 from core.logs import fields
 from core.secrets import Secret
 from core.sites import Document, Part, load
+from remediator import store_attempts
 from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
 from remediator.alertmanager_client import AlertmanagerClient
@@ -34,8 +35,8 @@ from remediator.mail_watch import MailWatch
 from remediator.metrics import Metrics
 from remediator.notify import Notifier
 from remediator.policy import Policy, policy_of
+from remediator.readiness import Rounds, Surroundings
 from remediator.reconcile import Reconciler
-from remediator.schema import file_faults, servers
 from remediator.silences import Silences
 from remediator.store import Store, forget_notifications, pauses, remove_pause
 from remediator.store_future import bring_back
@@ -95,6 +96,14 @@ class Remediator:
         workshop = self._workshop()
         self._alertmanager = AlertmanagerClient(settings.alertmanager_url)
         self._silences = Silences(self._alertmanager, self.metrics, settings.timing, settings.now)
+        self.readiness = Rounds(
+            Surroundings(self.exporter, self._alertmanager, settings.linode),
+            lambda: self._world,
+            self._servers_at_work,
+            self.metrics,
+            settings.timing,
+            settings.now,
+        )
         self.gatherer = Gatherer(
             self.store,
             self.exporter,
@@ -108,7 +117,7 @@ class Remediator:
         self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores())
         self.metrics.reload_ok.set(1)
         self.metrics.ready.set_function(lambda: float(self.ready() is None))
-        self._look_at_servers()
+        self.readiness.take(self._document)
 
     def policy(self) -> Policy:
         """Return the policy in force."""
@@ -158,7 +167,7 @@ class Remediator:
             self._document, self._policy = document, policy
             self._watcher.watch(document.files)
             self.metrics.reload_ok.set(1)
-        self._look_at_servers()
+        self.readiness.take(self._document)
         log.info("sites.yml taken", extra=fields(sites=len(policy.sites)))
         self.reconciler.wake()
 
@@ -191,13 +200,10 @@ class Remediator:
                 except ConfigError:
                     continue  # told by reload
 
-    def _look_at_servers(self) -> None:
-        """Say what keeps us out of servers, without dying of it: the others must still be healed."""
-        faults = file_faults(self._document)
-        for fault in faults:
-            log.warning("a server could not be healed", extra=fields(fault=str(fault)))
-        shut = {fault.path.split(".")[1] for fault in faults}
-        self.metrics.set_servers({name: name not in shut for name in servers(self._document)})
+    def _servers_at_work(self) -> set[str]:
+        """Return the servers that something is being done on now: nobody else looks at them meanwhile."""
+        with self.store.read() as connection:
+            return {attempt.server for attempt, _ in store_attempts.unfinished(connection)}
 
     def _chores(self) -> Chores:
         settings, client = self.settings, self._alertmanager
@@ -215,6 +221,7 @@ class Remediator:
             "resume": self._end_pauses,
             "show": self._show_incidents,
             "forget": self._forget_notifications,
+            "readiness": self.readiness.look,
         }
         return Chores(chores, self.metrics, settings.now)
 

@@ -43,6 +43,9 @@ class Timing:
     """A storm that lasts is noted again this often."""
     foreign_event_age: float = 600.0
     """A Linode that somebody else has rebooted is left alone for this long."""
+    readiness: float = 600.0
+    """What healing needs is looked at this often, and `readiness_again` after it was found wrong."""
+    readiness_again: float = 60.0
     job_limit: float = 300.0
     """A job that runs longer than this no longer has its lease renewed."""
     notify: float = 60.0

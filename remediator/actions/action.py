@@ -183,6 +183,9 @@ class LinodeClient(Protocol):
     def username(self) -> str | None:
         """Return the name of the token's user, None where the token may not ask."""
 
+    def scopes(self) -> frozenset[str] | None:
+        """Return what the API last said that the token may do, None where it has not said."""
+
     def reachable(self) -> bool:
         """Tell whether the API answers at all: the cheap question "is it us?"."""
 
