@@ -22,6 +22,8 @@ from remediator.only_one import only_one
 from remediator.schema import PART
 from remediator.server import serve
 from remediator.service import Remediator, Settings
+from remediator.storage import DEFAULT, once_there
+from remediator.storage import storage_url as find_storage_url
 from remediator.timing import Timing
 
 _TIMINGS = {one.name for one in fields(Timing)}
@@ -37,8 +39,8 @@ _TIMINGS = {one.name for one in fields(Timing)}
     "--web.external-url", "external_url", help="The console's address in mails; default: PUBLIC_URL."
 )
 @click.option(
-    "--storage.url", "storage_url", default="sqlite:///data/remediator.db", show_default=True,
-    help="The database.",
+    "--storage.url", "storage_url", show_default=f"STORAGE_URL, or {DEFAULT}",
+    help="The database: sqlite:///FILE, or postgresql://HOST/DATABASE.",
 )  # fmt: skip
 @click.option("--exporter.url", "exporter_url", default="http://127.0.0.1:9115", show_default=True)
 @click.option("--alertmanager.url", "alertmanager_url", default="http://127.0.0.1:9093", show_default=True)
@@ -52,7 +54,7 @@ def remediator_command(
     config_file: Path,
     address: tuple[str, int],
     external_url: str | None,
-    storage_url: str,
+    storage_url: str | None,
     exporter_url: str,
     alertmanager_url: str,
     linode_api_url: str,
@@ -62,18 +64,19 @@ def remediator_command(
 ) -> None:
     """Heal the sites of a sites.yml when Alertmanager says that they are down.
 
-    Secrets come from the environment: WEBHOOK_TOKEN, API_TOKEN, CONSOLE_PASSWORD and LINODE_TOKEN, or the same
-    with _FILE.
+    Secrets come from the environment: WEBHOOK_TOKEN, API_TOKEN, CONSOLE_PASSWORD and LINODE_TOKEN, and
+    STORAGE_URL where it holds a password; or the same with _FILE.
     SIGHUP or POST /-/reload reads sites.yml again; so does any change of it.
     """
     logs.setup(log_level, log_format)
     try:
         secrets = _secrets(os.environ)
         host, port = address
+        database = find_storage_url(storage_url, os.environ)
         settings = Settings(
             config_file=config_file,
             parts=parts or (PART,),
-            storage_url=storage_url,
+            storage_url=database,
             exporter_url=exporter_url,
             alertmanager_url=alertmanager_url,
             console_url=external_url
@@ -86,8 +89,8 @@ def remediator_command(
             own_containers=_own_containers(os.environ),
             timing=_timing(timings),
         )
-        with only_one(storage_url):
-            serve(Remediator(settings), host, port)
+        with only_one(database):
+            serve(once_there(lambda: Remediator(settings), database), host, port)
     except (ConfigError, RemediatorError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -25,7 +25,12 @@ CONFIG = Path("/config")
 TOKENS = Path("/volumes/tokens")
 GRAFANA = Path("/volumes/grafana-password")
 
-_REMEDIATOR_TAKES = ("LINODE_TOKEN", "LINODE_TOKEN_FILE", "PUBLIC_URL")
+DATABASE = "sqlite:////volumes/remediator/remediator.db"
+
+_REMEDIATOR_TAKES = (
+    *("LINODE_TOKEN", "LINODE_TOKEN_FILE", "PUBLIC_URL"),
+    *("STORAGE_URL", "STORAGE_URL_FILE"),
+)
 
 
 def render_all(
@@ -59,9 +64,12 @@ def remediator_environment(
     """Return the environment to run the remediator in. Raises ConfigError."""
     file = load_environment(config)
     settings = load_settings(file, tokens, "compose")
+    taken = {name: file[name] for name in _REMEDIATOR_TAKES if file.get(name)}
+    if taken.keys().isdisjoint(("STORAGE_URL", "STORAGE_URL_FILE")):
+        taken["STORAGE_URL"] = DATABASE
     return {
         **environ,
-        **{name: file[name] for name in _REMEDIATOR_TAKES if file.get(name)},
+        **taken,
         "WEBHOOK_TOKEN": settings.webhook_token.reveal(),
         "API_TOKEN": settings.api_token.reveal(),
         "CONSOLE_PASSWORD": settings.console_password.reveal(),

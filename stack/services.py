@@ -19,7 +19,8 @@ PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 RETENTION = "35d"  # so that an uptime over 30 days is true
 _MADE = ("WEBHOOK_TOKEN", "API_TOKEN", "CONSOLE_PASSWORD")  # where .env does not set them
 _TOKENS = (*_MADE, "LINODE_TOKEN")
-_SECRETS = (*_TOKENS, "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD", *VARIABLES)
+_SECRETS = (*_TOKENS, "STORAGE_URL", "SMTP_PASSWORD", "GRAFANA_ADMIN_PASSWORD", *VARIABLES)
+_STORAGE = ("STORAGE_URL", "STORAGE_URL_FILE")
 # What it takes of .env. The others take nothing of it: a changed password must not start them again.
 _FOR_THE_REMEDIATOR = (
     *(word for name in _TOKENS for word in (name, f"{name}_FILE")),
@@ -81,13 +82,14 @@ def _exporter(home: Home, settings: Settings) -> Service:
 
 def _remediator(home: Home, settings: Settings, environ: Mapping[str, str]) -> Service:
     address = settings.remediator
+    ours = f"sqlite:///{home.data / 'remediator.db'}"
     return Service(
         name="remediator",
         argv=(
             *(sys.executable, "-m", "stack", "remediator"),
             f"--config.file={home.sites_file}",
             f"--web.listen-address={address.address}",
-            f"--storage.url=sqlite:///{home.data / 'remediator.db'}",
+            *(() if _own_database(home, environ) else (f"--storage.url={ours}",)),
             f"--exporter.url={settings.exporter.url}",
             f"--alertmanager.url={settings.alertmanager.url}",
             *([f"--linode.api-url={linode}"] if (linode := environ.get("LINODE_API_URL")) else ()),
@@ -101,10 +103,17 @@ def _remediator(home: Home, settings: Settings, environ: Mapping[str, str]) -> S
     )
 
 
+def _own_database(home: Home, environ: Mapping[str, str]) -> bool:
+    """Tell whether .env names another database than data/remediator.db; the demo keeps to itself."""
+    return not home.demo and any(environ.get(name) for name in _STORAGE)
+
+
 def _remediator_environment(home: Home, environ: Mapping[str, str]) -> dict[str, str]:
     """Return its environment, with the tokens that are not set named by their files."""
     given = without_secrets(os.environ)
     given |= {name: environ[name] for name in _FOR_THE_REMEDIATOR if environ.get(name)}
+    if _own_database(home, environ):
+        given |= {name: environ[name] for name in _STORAGE if environ.get(name)}
     for name in _MADE:
         if name not in given and f"{name}_FILE" not in given:
             given[f"{name}_FILE"] = str(home.data / "secrets" / name.lower())
