@@ -31,6 +31,7 @@ from remediator.exporter_client import ExporterClient
 from remediator.gather import Gatherer
 from remediator.incident import Look
 from remediator.ingest import Taken, take
+from remediator.leadership import Alone, Lead, Leadership
 from remediator.mail_watch import MailWatch
 from remediator.metrics import Metrics
 from remediator.notify import Notifier
@@ -39,6 +40,7 @@ from remediator.readiness import Rounds, Surroundings
 from remediator.reconcile import Reconciler
 from remediator.silences import Silences
 from remediator.store import Store, forget_notifications, pauses, remove_pause
+from remediator.store_clock import DatabaseClock
 from remediator.store_future import bring_back
 from remediator.store_incidents import summaries
 from remediator.timing import Timing
@@ -74,7 +76,7 @@ class Settings:
     timing: Timing = field(default_factory=Timing)
     actions: Mapping[str, Action] = field(default_factory=lambda: ACTIONS)
     look: Callable[[Target, World], Look] | None = None
-    now: Callable[[], float] = field(default_factory=lambda: SteadyClock().now)
+    now: Callable[[], float] = field(default_factory=SteadyClock)
 
 
 class Remediator:
@@ -87,6 +89,7 @@ class Remediator:
         self.metrics = Metrics(settings.actions)
         self.metrics.console.labels(settings.console_url).set(1)
         self.store = Store(settings.storage_url)
+        self._database_clock = DatabaseClock()
         self._prepare_store()
         self.exporter = ExporterClient(settings.exporter_url, settings.timing.probe_timeout, settings.now)
         self._world = World(connect=connect, linode=settings.linode, now=settings.now)
@@ -114,7 +117,7 @@ class Remediator:
             settings.now,
             self.silenced,
         )
-        self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores())
+        self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores(), self._lead(workshop))
         self.metrics.reload_ok.set(1)
         self.metrics.ready.set_function(lambda: float(self.ready() is None))
         self.readiness.take(self._document)
@@ -184,9 +187,20 @@ class Remediator:
     def _prepare_store(self) -> None:
         self.store.prepare()
         with self.store.write() as connection:
+            if self.store.shared:
+                self._database_clock.ask(connection)
+                if isinstance(self.settings.now, SteadyClock):
+                    self.settings.now.follow(self._database_clock.now)
             late = bring_back(connection, self.settings.now(), self.settings.timing.lease_ttl)
         if late:
             log.warning("times from the future: was the clock set?", extra=fields(rows=late))
+
+    def _lead(self, workshop: Workshop) -> Lead:
+        """Let one remediator of the same database work at a time."""
+        if not self.store.shared:
+            return Alone()
+        ttl = self.settings.timing.lead_ttl
+        return Leadership(self.store, workshop.owner, ttl, self._database_clock, self.settings.now)
 
     def _load(self) -> tuple[Document, Policy]:
         document = load(self.settings.config_file, self.settings.parts)
