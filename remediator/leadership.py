@@ -42,6 +42,10 @@ class Lead(Protocol):
         """Give the lead back at a clean stop."""
 
     @property
+    def leads(self) -> bool:
+        """Tell what `held` said last."""
+
+    @property
     def patience(self) -> float:
         """Return the seconds until one that does not lead asks again."""
 
@@ -50,6 +54,7 @@ class Alone:
     """The only remediator of its database."""
 
     patience = 1.0
+    leads = True
 
     def held(self) -> bool:
         """Return True."""
@@ -71,7 +76,7 @@ class Leadership:
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
-        self._leads = False
+        self.leads = False
         self._asked_at = -1e9
         self.patience = ttl / 4
         store.guard = self._check
@@ -80,12 +85,12 @@ class Leadership:
         """Take the lead or keep it, where that can be; raise StoreError where the database is away."""
         with self._lock:
             if since_boot() - self._asked_at < self.patience:
-                return self._leads
-            led, self._leads = self._leads, False
+                return self.leads
+            led, self.leads = self.leads, False
             with self._store.write() as connection:
                 self._clock.ask(connection)
                 leads = self._take(connection)
-            self._leads, self._asked_at = leads, since_boot()
+            self.leads, self._asked_at = leads, since_boot()
         if leads and not led:
             log.info("this remediator leads", extra=fields(owner=self._owner))
         elif led and not leads:
@@ -98,7 +103,7 @@ class Leadership:
             lease = store_attempts.lease_of(connection, SEAT)
             if lease is not None and lease.owner == self._owner:
                 store_attempts.release(connection, SEAT, self._owner, lease.fence, self._now())
-            self._leads = False
+            self.leads = False
 
     def _take(self, connection: Connection) -> bool:
         now = self._now()

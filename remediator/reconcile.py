@@ -77,6 +77,8 @@ class Reconciler:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.1, deadline - time.monotonic()))
+        if not self._lead.leads:
+            return
         try:
             self._attempts.release_idle({key for key in self._acts.running() if isinstance(key, int)})
             self._lead.resign()

@@ -99,6 +99,7 @@ def test_of_many_claims_on_the_same_facts_exactly_one_succeeds(tmp_path: Path) -
         idle.exporter.failing |= {"www": "status", "shop": "status"}
         idle.post("www", "shop")
         remediator = idle.remediator
+        assert remediator.reconciler._lead.held()
         facts = [remediator.gatherer.gather(number) for number in (1, 2)]
         claim = remediator.reconciler._attempts.claim
         decision = Decision(
@@ -124,6 +125,7 @@ def test_a_pause_undoes_what_was_decided_before_it(tmp_path: Path) -> None:
         idle.post("www")
         facts = idle.remediator.gatherer.gather(1)
         assert facts is not None
+        assert idle.remediator.reconciler._lead.held()
         with idle.remediator.store.write() as connection:
             raise_epoch(connection)
         decision = Decision(
