@@ -1,0 +1,129 @@
+"""What a campaign has shown: counts out of the ledger, the invariants, and how to replay what broke."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stack.campaign.accounts import ACCOUNTS
+from stack.campaign.database import Book
+from stack.campaign.history import History
+from stack.campaign.invariants import CHECKS, Broken
+from stack.campaign.ledger import Kind
+
+MOST_TOLD = 10
+HANDS_OFF = ("paused", "maintenance", "observed", "unwatched", "removed", "human")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A campaign's ledger, summed up."""
+
+    seed: int
+    storage: str
+    seconds: float
+    counts: dict[str, dict[str, int]]
+    checked: dict[str, int]
+    broken: tuple[Broken, ...]
+    command: str
+    notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is written to a file."""
+        broken = [{"invariant": one.invariant, "what": one.what, "at": one.at} for one in self.broken]
+        return {
+            "seed": self.seed,
+            "storage": self.storage,
+            "seconds": round(self.seconds, 1),
+            "counts": self.counts,
+            "checked": self.checked,
+            "broken": broken,
+            "command": self.command,
+            "notes": [*self.notes],
+        }
+
+
+def report(history: History, book: Book, seed: int, storage: str, command: str, note: str = "") -> Report:
+    """Check every invariant, and sum up."""
+    broken = [one for check in CHECKS.values() for one in check(history)]
+    broken += [one for account in ACCOUNTS.values() for one in account(history, book)]
+    return Report(
+        seed=seed,
+        storage=storage,
+        seconds=history.ledger.now(),
+        counts=_counts(history, book),
+        checked=_checked(history, book),
+        broken=tuple(broken),
+        command=command,
+        notes=(note,) if note else (),
+    )
+
+
+def lines(found: Report, history: History) -> Iterator[str]:
+    """Tell it to people."""
+    yield f"campaign of {found.seconds:.0f} s on {found.storage}, seed {found.seed}"
+    for name, counted in found.counts.items():
+        told = ", ".join(
+            f"{what} {times}" for what, times in sorted(counted.items(), key=lambda one: -one[1])
+        )
+        yield f"  {name + ':':<15}{told or 'none'}"
+    failed = {one.invariant for one in found.broken}
+    yield "invariants, and how often they were put to the test:"
+    for name, times in found.checked.items():
+        yield f"  {'BROKEN' if name in failed else 'holds':<7}{name:<16}{times}"
+    yield from (f"  BROKEN {name}" for name in sorted(failed - found.checked.keys()))
+    yield from (f"note: {note}" for note in found.notes)
+    for one in found.broken[:MOST_TOLD]:
+        yield f"\nBROKEN {one.invariant}: {one.what}"
+        yield from (f"    {line}" for line in history.ledger.around(one.at, set(one.words)))
+    if len(found.broken) > MOST_TOLD:
+        yield f"\n… and {len(found.broken) - MOST_TOLD} more"
+    if found.broken:
+        yield f"\nreplay with: {found.command}"
+
+
+def _counts(history: History, book: Book) -> dict[str, dict[str, int]]:
+    ledger = history.ledger
+    begun = [one for one in ledger.entries(Kind.OUTAGE) if one.detail["on"]]
+    faults = [one for one in ledger.entries(Kind.FAULT) if one.detail["on"]]
+    probes = ledger.entries(Kind.PROBE)
+    return {
+        "outages": Counter(one.subject for one in begun),
+        "faults": Counter(one.subject for one in faults),
+        "process": Counter(one.subject for one in ledger.entries(Kind.PROCESS)),
+        "acts": Counter(one.what for one in history.effects),
+        "attempts": Counter(f"{one['action']} {one['stage']}" for one in book.attempts),
+        "incidents": Counter(str(one["outcome"] or one["state"]) for one in book.incidents),
+        "probes": Counter("passed" if one.detail["passed"] else "failed" for one in probes),
+        "notifications": {
+            "accepted": len(ledger.entries(Kind.ACCEPTED)),
+            "stored": sum(book.notifications.values()),
+        },
+        "told": Counter(one.detail["alert"] for one in ledger.entries(Kind.TOLD)),
+    }
+
+
+def _checked(history: History, book: Book) -> dict[str, int]:
+    """Return how often each invariant was put to the test: acts, or what could have been broken."""
+    effects, ledger = history.effects, history.ledger
+    forbidden = Counter(why for spans in history.forbidden().values() for why, _, _ in spans)
+    acts = len(effects)
+    return {
+        "fresh_probe": acts,
+        "attempt_budget": acts,
+        "cooldown": acts,
+        "max_unhealthy": acts,
+        "canaries": acts,
+        "server_lease": acts,
+        "neighbours": sum(one.what == "reboot" for one in effects),
+        "may_reboot": sum(one.power for one in effects),
+        **{why: forbidden[why] for why in HANDS_OFF},
+        "needs": forbidden["needs"],
+        "host_key": sum(one.subject == "host_key" for one in ledger.entries(Kind.FAULT)) // 2,
+        "once": acts,
+        "accepted": len(ledger.entries(Kind.ACCEPTED)),
+        "ends": len(book.incidents),
+        "lives": len(ledger.entries(Kind.PROCESS)),
+    }
