@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from remediator import store_approvals, store_attempts, store_incidents
@@ -24,9 +24,11 @@ def routes(remediator: Remediator) -> Blueprint:
 
     @routes.get("")
     def listing() -> ResponseReturnValue:
-        only_open = request.args.get("state") == "open"
+        state = request.args.get("state")
+        if state not in (None, "open"):
+            abort(400, "state can only be open")
         with remediator.store.read() as connection:
-            found = store_incidents.listing(connection, MOST_INCIDENTS, only_open)
+            found = store_incidents.listing(connection, MOST_INCIDENTS, only_open=state == "open")
         return jsonify(incidents=[_incident(one) for one in found])
 
     @routes.get("/<int:incident_id>")
