@@ -22,15 +22,13 @@ from remediator.actions.action import (
     World,
 )
 
-SEND_WITHIN = 10.0
-"""Seconds: far below the length of a lease, so that nobody else can be at it yet."""
 _LOOKING_AT_DOCKER = frozenset({"inspect", "ps", "logs"})
 _LOOKING_AT_LINODES = frozenset(
     {"instance", "events", "highest_event_id", "username", "reachable", "profile", "scopes"}
 )
 
 
-def in_time(world: World, since: float, seconds: float = SEND_WITHIN) -> World:
+def in_time(world: World, since: float, seconds: float) -> World:
     """Return a world in which nothing is changed once `seconds` have gone since then."""
 
     def check() -> None:

@@ -92,7 +92,9 @@ class Stages:
                 return
             written_at = self._write_acting(attempt, target, marks, look)
             if written_at is not None:
-                self._act(attempt, action, target, marks, in_time(world, written_at))
+                self._act(
+                    attempt, action, target, marks, in_time(world, written_at, self._shop.timing.send_within)
+                )
 
     def _looked(self, attempt: Attempt, target: Target, world: World) -> Look | None:
         """Keep the evidence of a look; abandon the attempt, and return None, where it forbids the step.
@@ -208,7 +210,9 @@ class Stages:
             self._wait_or_fail(attempt, ActionReason.TIMEOUT, "paused before it had settled", SOON)
             return
         try:
-            step = action.settle(target, attempt.marks, in_time(self._shop.world(), now, 30.0))
+            step = action.settle(
+                target, attempt.marks, in_time(self._shop.world(), now, 3 * self._shop.timing.send_within)
+            )
         except ActionError as error:
             if error.permanent:
                 self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, permanent=True)

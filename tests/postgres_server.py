@@ -54,6 +54,7 @@ class PostgresServer:
             "unix_socket_directories": "",
             "shared_buffers": "16MB",
             "max_connections": "60",
+            "fsync": "off",  # a test's machine does not lose its power
         }
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
@@ -123,7 +124,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         try:
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
