@@ -54,6 +54,14 @@ class Notify(StrEnum):
     HEALING_FAILED = "healing_failed"
 
 
+class HealingMails(StrEnum):
+    """What of the healing is mailed, beside what is down and who is needed."""
+
+    ALL = "all"
+    IMPORTANT = "important"
+    NONE = "none"
+
+
 class MailOptions(Options):
     """Who is told about a site; the same keys stand below `defaults:`."""
 
@@ -134,6 +142,10 @@ class AlertingOptions(Options):
     )
     healing_time: Duration = Field(
         900.0, description="How long the mail of a site with `notify: healing_failed` waits."
+    )
+    healing_mails: HealingMails = Field(
+        HealingMails.IMPORTANT,
+        description="Mailed of healing: all; important: what asks, has failed, or is held for long; none.",
     )
 
     @field_validator("scrape_interval")

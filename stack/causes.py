@@ -138,4 +138,4 @@ def _receiver(name: str, integration: str, place: int, given: ReceiverSettings) 
     if name == "heartbeat":
         return name
     posts = [post for post in ("ntfy", "webhook") if getattr(given, post) is not None]
-    return posts[place] if name == "chat" and place < len(posts) else None
+    return posts[place] if name in ("chat", "chat-once") and place < len(posts) else None

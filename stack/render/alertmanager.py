@@ -106,15 +106,17 @@ def _everybody(document: Document, receivers: Receivers) -> Iterator[Route]:
     """Yield the routes of the chat and the pager: what is mailed goes there too, whoever is mailed."""
     if (chat := receivers.chat()) is not None:
         # SiteOutageUntold tells of mails that were lost.
-        yield _everything(document, chat, matcher("alertname", "SiteOutageUntold", "!="))
+        yield _everything(
+            document, chat, receivers.chat_once(), matcher("alertname", "SiteOutageUntold", "!=")
+        )
     if (pager := receivers.pager()) is not None:
-        yield _everything(document, pager, matcher("severity", "critical"))
+        yield _everything(document, pager, None, matcher("severity", "critical"))
 
 
-def _everything(document: Document, receiver: str, matching: str) -> Route:
-    default = Told(receiver, waits=waits_by_default(document))
+def _everything(document: Document, receiver: str, once: str | None, matching: str) -> Route:
+    default = Told(receiver, once, waits_by_default(document))
     people = PeopleRoutes(
-        document, default, lambda site: Told(receiver, waits=waits_for_healing(document, site))
+        document, default, lambda site: Told(receiver, once, waits_for_healing(document, site))
     )
     return {"receiver": receiver, "matchers": [matching], "continue": True, "routes": people.routes()}
 

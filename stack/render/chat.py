@@ -15,7 +15,7 @@ _COLOR = (
 )
 
 
-def chat_configs(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
+def chat_configs(settings: Settings, secrets: SecretFiles, ends: bool = True) -> dict[str, Any]:
     """Return the configurations of every chat and webhook that is set, by integration."""
     given = settings.receivers
     webhooks = []
@@ -28,7 +28,11 @@ def chat_configs(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
         "telegram_configs": [_telegram(settings, secrets)] if given.telegram else [],
         "webhook_configs": webhooks,
     }
-    return {integration: configs for integration, configs in found.items() if configs}
+    return {
+        integration: [{**config, "send_resolved": ends} for config in configs]
+        for integration, configs in found.items()
+        if configs
+    }
 
 
 def pager_config(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
@@ -64,7 +68,6 @@ def _slack(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
         "title_link": settings.public_url or "",
         "fallback": _SUBJECT,
         "text": _SHORT,
-        "send_resolved": True,
     }
 
 
@@ -77,7 +80,6 @@ def _telegram(settings: Settings, secrets: SecretFiles) -> dict[str, Any]:
         "api_url": telegram.api_url,
         "parse_mode": "",  # plain text: a site's answer is no markup
         "message": f"{_SUBJECT}\n{_SHORT}",
-        "send_resolved": True,
     }
 
 
@@ -91,5 +93,4 @@ def _post(address: WebAddress, receiver: str, settings: Settings, secrets: Secre
     return {
         **secrets.entry("url", f"{receiver}_url", settings),
         "http_config": http,
-        "send_resolved": True,
     }

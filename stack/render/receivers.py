@@ -11,6 +11,7 @@ from stack.settings import Settings
 
 NOBODY_RECEIVER = "nobody"
 CHAT_RECEIVER = "chat"
+CHAT_ONCE_RECEIVER = "chat-once"
 PAGER_RECEIVER = "pager"
 HEARTBEAT_RECEIVER = "heartbeat"
 
@@ -40,6 +41,10 @@ class Receivers:
         """Return the receiver of every chat and webhook in .env; None where none is set."""
         return CHAT_RECEIVER if chat_configs(self._settings, self._secrets) else None
 
+    def chat_once(self) -> str | None:
+        """Return the same without the ends of what it is told."""
+        return CHAT_ONCE_RECEIVER if self.chat() else None
+
     def pager(self) -> str | None:
         """Return the receiver that pages people, for what is critical; None where none is set."""
         return PAGER_RECEIVER if self._settings.receivers.pagerduty else None
@@ -67,6 +72,7 @@ class Receivers:
         mails = [{"name": name, "email_configs": list(_emails(to))} for name, to in self._known.items()]
         others = {
             CHAT_RECEIVER: chat_configs(self._settings, self._secrets),
+            CHAT_ONCE_RECEIVER: chat_configs(self._settings, self._secrets, ends=False),
             PAGER_RECEIVER: pager_config(self._settings, self._secrets),
             HEARTBEAT_RECEIVER: heartbeat_config(self._settings, self._secrets),
         }

@@ -15,8 +15,9 @@ from typing import Any
 
 from core.sites import Document, Site
 from remediator.options import RemediatorSite
-from stack.alerting import AlertingOptions, AlertingTop, Times
+from stack.alerting import AlertingOptions, AlertingTop, HealingMails, Times
 from stack.render.files import prometheus_duration
+from stack.render.receivers import NOBODY_RECEIVER
 
 Route = dict[str, Any]
 
@@ -27,6 +28,7 @@ def matcher(label: str, value: str, operator: str = "=") -> str:
     return f'{label}{operator}"{quoted}"'
 
 
+_HEALING = matcher("alertname", "SiteHealing")
 _ABOUT_A_SITE = matcher("part_of", "", "!=")
 """Not so a site that is not probed any more: that is the business of those who run Sitemedic."""
 
@@ -44,12 +46,16 @@ def times(patience: Times, wait: float | None = None) -> Route:
     }
 
 
+_LESSER = "started|held|recovered"
+"""The stages of SiteHealing that are not important: those of remediator/news.py beside them are."""
+
+
 @dataclass(frozen=True)
 class Told:
     """Who is told about a site: a receiver, the one of what has no end, and whether they wait for healing."""
 
     receiver: str
-    digest: str | None = None
+    once: str | None = None
     waits: bool = False
 
 
@@ -65,13 +71,26 @@ class PeopleRoutes:
     def routes(self) -> list[Route]:
         """Return them; the last one takes whatever comes."""
         other = [self._other(told, matchers) for told, matchers in self._others()]
-        return [self._outages(), *other, self._other(self._default, [])]
+        return [*self._silent(), self._outages(), *other, self._other(self._default, [])]
+
+    def _silent(self) -> Iterator[Route]:
+        """Yield the routes of what is told of healing and reaches nobody, by `healing_mails` and `notify`."""
+        mails = self._alerting.healing_mails
+        if mails is HealingMails.NONE:
+            yield {"receiver": NOBODY_RECEIVER, "matchers": [_HEALING]}
+            return
+        if mails is HealingMails.IMPORTANT:
+            lesser = matcher("stage", _LESSER, "=~")
+            yield {"receiver": NOBODY_RECEIVER, "matchers": [_HEALING, lesser]}
+        if waiting := [name for name, told in self._told.items() if told.waits]:
+            others = matcher("stage", "approval", "!=")
+            yield {"receiver": NOBODY_RECEIVER, "matchers": [_HEALING, others, _sites(waiting)]}
 
     def _outages(self) -> Route:
         """Return the route for sites that are down."""
         return {
             "receiver": self._default.receiver,
-            "matchers": [matcher("alertname", "SiteDown|MostSitesDown", "=~")],
+            "matchers": [matcher("alertname", "SiteDown|MostSitesDown|HealingSuspended", "=~")],
             # An outage of one site and its apps has their part_of in its name: this says the same
             # twice, and holds for a SiteDown without `outage`.
             "group_by": ["outage", "part_of"],
@@ -86,7 +105,10 @@ class PeopleRoutes:
         }
 
     def _most_sites(self) -> Route:
-        """Return the route for the outage of most sites: nothing is healed then, and nobody waits for it."""
+        """Return the route for the outage of most sites: nothing is healed then, and nobody waits for it.
+
+        That nothing is healed is told together with it, also where fewer sites are down.
+        """
         return {
             **self._shared(_at_once(self._default), [matcher("outage", "most-sites")]),
             "routes": [
@@ -146,7 +168,7 @@ class PeopleRoutes:
             **times(self._alerting.critical),
         }
         untold = {
-            "receiver": told.digest,
+            "receiver": told.once,
             "matchers": [matcher("alertname", "SiteOutageUntold")],
             "group_wait": prometheus_duration(min(_DIGEST_WAITS, warning.group_wait)),
             "group_interval": prometheus_duration(min(_DIGEST_FOLLOWS, warning.group_interval)),
@@ -155,11 +177,25 @@ class PeopleRoutes:
             "receiver": told.receiver,
             **({"matchers": matchers} if matchers else {}),
             "routes": [
-                *([untold] if told.digest else []),
+                *([untold] if told.once else []),
                 human,
+                *self._healing(told),
                 {"matchers": [matcher("severity", "critical")], **times(self._alerting.critical)},
             ],
         }
+
+    def _healing(self, told: Told) -> Iterator[Route]:
+        """Yield the routes for what is told of healing; a question is in no group that was mailed just now.
+
+        The end of such an alert is no news: the site's own end is mailed. A pager is told it all the same.
+        """
+        for about in ([_HEALING, matcher("stage", "approval")], [_HEALING]):
+            yield {
+                "receiver": told.once or told.receiver,
+                "matchers": about,
+                "group_by": ["alertname", "server", "outage"],
+                **times(self._alerting.critical),
+            }
 
     def _by_server(self) -> dict[str, list[Site]]:
         found: dict[str, list[Site]] = {}
@@ -201,7 +237,7 @@ class PeopleRoutes:
 
 
 def _at_once(told: Told) -> Told:
-    return Told(told.receiver, told.digest)
+    return Told(told.receiver, told.once)
 
 
 def _sites(names: Iterable[str]) -> str:

@@ -13,8 +13,7 @@ ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 TESTS = sorted((ROOT / "prometheus" / "tests").glob("*.yml"))
 RUNBOOKS = ROOT / "docs" / "runbooks"
-POSTED_BY_THE_REMEDIATOR = {"SiteNeedsHuman", "SiteOutageUntold"}
-POSTED = {"SiteNeedsHuman", "SiteOutageUntold"}
+POSTED = {"HealingSuspended", "SiteHealing", "SiteNeedsHuman", "SiteOutageUntold"}
 """Alerts that the remediator posts itself."""
 
 

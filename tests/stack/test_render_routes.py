@@ -143,7 +143,7 @@ def test_a_thousand_sites_that_share_addresses_share_receivers(tmp_path: Path) -
 def test_a_thousand_sites_of_the_default_people_need_no_route_of_their_own(tmp_path: Path) -> None:
     sites = "\n".join(f"  - {{name: s{number}, url: 'http://127.0.0.1:1/'}}" for number in range(1200))
     output = rendered_from(tmp_path, f"defaults: {{email: ops@acme.example}}\nsites:\n{sites}")
-    assert len(list(every_route(output))) < 12
+    assert len(list(every_route(output))) < 15
 
 
 def test_editing_one_site_changes_no_route_or_receiver_of_another(tmp_path: Path) -> None:
@@ -371,6 +371,69 @@ def test_the_chat_hears_all_that_is_mailed_in_the_same_groups_and_the_pager_what
             assert people == [mail] * len(people)
     assert len(taken(output, {"alertname": "SiteOutageUntold", "site": "a", "severity": "info"})) == 1
     assert [route["receiver"] for route in taken(output, {"alertname": "Watchdog"})] == ["nobody"]
+
+
+HEALING = {"alertname": "SiteHealing", "site": "a", "part_of": "a", "server": "web-1", "outage": "site:a"}
+STAGES = {
+    "started": "info", "approval": "critical", "failed": "warning", "held": "info", "held_long": "warning",
+    "recovered": "info",
+}  # fmt: skip
+
+
+def healing(output: Output, stage: str, **labels: str) -> list[dict[str, object]]:
+    return taken(output, {**HEALING, "stage": stage, "severity": STAGES[stage], **labels})
+
+
+@pytest.mark.parametrize(
+    ("setting", "mailed_stages"),
+    [
+        ("", {"approval", "failed", "held_long"}),
+        ("alerting: {healing_mails: important}", {"approval", "failed", "held_long"}),
+        ("alerting: {healing_mails: all}", set(STAGES)),
+        ("alerting: {healing_mails: none}", set()),
+    ],
+)
+def test_of_healing_that_is_mailed_which_healing_mails_says(
+    tmp_path: Path, setting: str, mailed_stages: set[str]
+) -> None:
+    output = rendered_from(tmp_path, setting + SERVER)
+    reached = {stage for stage in STAGES if healing(output, stage)[-1]["receiver"] != "nobody"}
+    assert reached == mailed_stages
+
+
+def test_a_question_is_told_at_once_and_apart_and_no_end_of_healing_is_told(tmp_path: Path) -> None:
+    output = rendered_from(tmp_path, SERVER, {**MAIL, "WEBHOOK_URL": "http://127.0.0.1:1/"})
+    chat, mail = healing(output, "approval")
+    assert (mail["group_wait"], mail["group_interval"]) == ("20s", "1m")
+    assert mail["group_by"] == ["alertname", "server", "outage"]
+    for route, integration in ((chat, "webhook_configs"), (mail, "email_configs")):
+        for config in output.receiver(str(route["receiver"]))[integration]:
+            assert config["send_resolved"] is False
+    about = [str(one) for one in every_route(output) if "SiteHealing" in str(one)]
+    assert len([one for one in about if "approval" in one and "nobody" not in one]) >= 2
+
+
+def test_the_pager_hears_of_a_question_and_of_its_end(tmp_path: Path) -> None:
+    environ = {**MAIL, "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef"}
+    output = rendered_from(tmp_path, SERVER, environ)
+    assert healing(output, "approval")[0]["receiver"] == "pager"
+    assert len(healing(output, "failed")) == 1
+    assert output.receiver("pager")["pagerduty_configs"][0]["send_resolved"] is True
+
+
+def test_who_waits_for_healing_is_asked_all_the_same_and_told_nothing_else_of_it(tmp_path: Path) -> None:
+    output = rendered_from(tmp_path, "alerting: {healing_mails: all}" + SERVER)
+    patient = {"site": "e", "part_of": "e", "outage": "site:e"}
+    reached = {stage for stage in STAGES if healing(output, stage, **patient)[-1]["receiver"] != "nobody"}
+    assert reached == {"approval"}
+    assert healing(output, "failed")[-1]["receiver"] != "nobody"
+
+
+def test_that_healing_is_suspended_lies_in_the_group_of_most_sites(company: Output) -> None:
+    suspended = {"alertname": "HealingSuspended", "severity": "critical", "outage": "most-sites"}
+    most = {"alertname": "MostSitesDown", "severity": "critical", "outage": "most-sites"}
+    assert taken(company, suspended) == taken(company, most)
+    assert mailed(company, **suspended)[0] == "ops@acme.example"
 
 
 def test_receivers_show_no_address_in_their_names(company: Output) -> None:
