@@ -30,7 +30,7 @@ class Timing:
     act_within: float = 60.0
     """An act is done within this after it was decided on, or decided on anew: its facts have aged."""
     send_within: float = 10.0
-    """An act is sent within this after its row was written: far below `lease_ttl`, so nobody else is at it."""
+    """An act is sent within this after its row was written: far below `lease_ttl`, so no other is at it."""
     abandoned_cooldown: float = 10.0
     probe_max_age: float = 10.0
     look_max_age: float = 120.0
