@@ -18,7 +18,7 @@ from remediator.playbook_options import PlaybookOptions
 from remediator.status_options import StatusPageOptions
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+(%\w+)?")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\$?")
+USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\$?")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -33,7 +33,7 @@ class SshDefaults(Options):
     @field_validator("user")
     @classmethod
     def _check_user(cls, value: str | None) -> str | None:
-        if value is not None and not _USER.fullmatch(value):
+        if value is not None and not USER_NAME.fullmatch(value):
             raise ValueError(f"must be a user's name (got {value!r})")
         return value
 
@@ -131,7 +131,9 @@ class RemediatorTop(Options):
     remediation: RemediationOptions = RemediationOptions()
     playbooks: dict[str, PlaybookOptions] = Field(default_factory=dict)
     maintenance: tuple[MaintenanceOptions, ...] = Field((), description="Windows in which nothing is healed.")
-    status_page: StatusPageOptions | None = Field(None, description="A public page at /status; off without it.")
+    status_page: StatusPageOptions | None = Field(
+        None, description="A public page at /status; off without it."
+    )
 
     @field_validator("servers")
     @classmethod

@@ -19,6 +19,8 @@ COMMANDS = {
     ),
     "check": ("exporter.check:check_command", "Probe addresses once and tell what they answer."),
     "config": ("stack.configure.config_cli:config_group", "Check sites.yml, show a site's settings."),
+    "doctor": ("stack.doctor_cli:doctor_command", "Would healing work right now? Tell each fault's mend."),
+    "server": ("stack.server_cli:server_group", "Print what to put on a server."),
     "render": ("stack.render_cli:render_command", "Write Prometheus's and Alertmanager's configuration."),
     "exporter": ("exporter.cli:exporter_command", "Run the exporter alone."),
     "remediator": ("remediator.cli:remediator_command", "Run the remediator alone."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 
 from core.environment import load_environment
+from remediator.schema import targets
 from stack import demo_parts, healing, packages, ports, services
 from stack.deliveries import DeliveryWatch, fault
 from stack.demo_parts import DemoPorts
@@ -188,7 +189,9 @@ def _tell_healing(stack: Stack, configuration: Configuration) -> None:
         wrong = healing.faults(configuration.document, configuration.environ)
         for line in wrong:
             stack.say(f"Healing: WOULD NOT WORK: {line}")
-        if not wrong and healing.concerned(configuration.document):
+        if wrong:
+            stack.say("Healing: ./sitemedic doctor looks again")
+        if not wrong and targets(configuration.document):
             stack.say("Healing: every server that may be healed lets us in")
 
     Thread(target=look, name="healing", daemon=True).start()

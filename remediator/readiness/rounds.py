@@ -17,7 +17,7 @@ from remediator.metrics import Metrics
 from remediator.readiness import servers
 from remediator.readiness.check import Check, Report, counted
 from remediator.readiness.plan import Plan, ServerPlan, plan_of
-from remediator.readiness.surroundings import Surroundings, look_around, look_at_linode
+from remediator.readiness.surroundings import Surroundings, look_around, look_at_linode, look_at_token
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,8 @@ class Rounds:
 
     def _ask(self, plan: ServerPlan | None) -> list[Check]:
         if plan is None:
-            return look_around(self._plan, self._around)
+            whole = self._plan
+            return [*look_around(whole, self._around), *look_at_token(whole, self._around.linode)]
         return [*servers.look(plan, self._world()), *look_at_linode(plan, self._around.linode)]
 
     def _keep(self, name: str, unit: _Unit, checks: tuple[Check, ...]) -> None:

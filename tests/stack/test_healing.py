@@ -22,6 +22,6 @@ sites:
     (tmp_path / "key").touch(mode=0o600)
     told = healing.faults(load(tmp_path / "sites.yml", PARTS), {})
     assert [line.partition(": cannot read")[0] for line in told if "web.1" in line] == [
-        "sites.yml: servers.web.1.ssh.key_file"
+        "web.1: servers.web.1.ssh.key_file"
     ]
     assert len([line for line in told if line.startswith("other: ")]) == 1, told
