@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
@@ -16,6 +17,9 @@ from remediator.incident import Canary, Probe, SiteState
 
 CONNECT_TIMEOUT = 2.0
 MAX_ANSWER = 64 * 1024 * 1024
+_SITES_BEGIN = re.compile(r'\s*\{\s*"sites"\s*:\s*\[\s*')
+_COMMA = re.compile(r"\s*,\s*(?=\{)")
+_SITES_END = re.compile(r"\s*\]\s*\}\s*")
 
 
 class ExporterClient:
@@ -61,14 +65,24 @@ class ExporterClient:
 
     def sites(self) -> Sites:
         """Return what the schedule last saw of every site, by name."""
-        status, answer = self._get("/api/v1/sites", {}, 10.0)
-        found = answer.get("sites")
-        if status != 200 or not isinstance(found, list):
+        status, body = self._ask("/api/v1/sites", {}, 10.0)
+        if status != 200:
             raise ExporterError(f"the exporter answered {status} to a question for its sites")
-        states = (_site(one) for one in found if isinstance(one, Mapping) and one.get("site"))
-        return Sites((state.site, state) for state in states)
+        try:
+            states = (_site(one) for one in _one_by_one(body.decode()) if one.get("site"))
+            return Sites((state.site, state) for state in states)
+        except (ValueError, RecursionError) as error:
+            raise ExporterError("the exporter answered something else than its sites") from error
 
     def _get(self, path: str, query: Mapping[str, str], timeout: float) -> tuple[int, dict[str, Any]]:
+        status, body = self._ask(path, query, timeout)
+        try:
+            parsed = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ExporterError(f"the exporter gave no answer: {type(error).__name__}") from error
+        return status, parsed if isinstance(parsed, dict) else {}
+
+    def _ask(self, path: str, query: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
@@ -78,10 +92,31 @@ class ExporterClient:
             answer = session.get(
                 self._url + path, params=query, timeout=(CONNECT_TIMEOUT, timeout), allow_redirects=False
             )
-            parsed = answer.json() if len(answer.content) <= MAX_ANSWER else None
-        except (requests.RequestException, json.JSONDecodeError, RecursionError) as error:
+            body = answer.content if len(answer.content) <= MAX_ANSWER else b""
+        except requests.RequestException as error:
             raise ExporterError(f"the exporter gave no answer: {type(error).__name__}") from error
-        return answer.status_code, parsed if isinstance(parsed, dict) else {}
+        return answer.status_code, body
+
+
+def _one_by_one(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the sites of `{"sites": [...]}`; raise ValueError where it is anything else.
+
+    All at once would keep every other thread waiting while megabytes are read, a notification among them.
+    """
+    decoder = json.JSONDecoder()
+    head = _SITES_BEGIN.match(text)
+    at = head.end() if head else len(text)
+    while not (end := _SITES_END.match(text, at)):
+        one, at = decoder.raw_decode(text, at)
+        if not isinstance(one, dict):
+            raise ValueError("a site must be an object")
+        yield one
+        if comma := _COMMA.match(text, at):
+            at = comma.end()
+        elif not _SITES_END.match(text, at):
+            raise ValueError("a list must end")
+    if end.end() != len(text):
+        raise ValueError("the answer must end with its list")
 
 
 def _site(one: Mapping[str, Any]) -> SiteState:
