@@ -17,6 +17,7 @@ from core.durations import format_duration
 from remediator import news_words as words
 from remediator import store_approvals, store_attempts, store_incidents
 from remediator.alertmanager_client import rfc3339
+from remediator.findings import read, sentence
 from remediator.incident import Approval, Incident
 from remediator.news import News, Seen, Telling
 from remediator.policy import Policy, SitePolicy
@@ -137,17 +138,17 @@ Texts = tuple[str, str, Mapping[str, str]]
 
 def _started(told: Story) -> Texts:
     last = told.attempts[-1]
-    what = words.act(last["action"], last["server"])
+    what = words.deed(last["action"], last["server"])
     why = (told.incident.probe_reason or "").replace("_", " ")
     said = [
         words.down_since(told.incident),
         f"Sitemedic began to {what} at {words.clock(last['created_at'])}.",
     ]
-    return f"{told.incident.site}: to {what} has begun", " ".join(said), {"reason": why}
+    return f"{told.incident.site}: {what} has begun", " ".join(said), {"reason": why}
 
 
 def _approval(told: Story) -> Texts:
-    question = told.question
+    question, look = told.question, told.incident.look
     assert question is not None
     what = words.act(question.action, told.server)
     said = [
@@ -158,14 +159,14 @@ def _approval(told: Story) -> Texts:
         f"Answer in the console, or: ./sitemedic approve {question.id} --by NAME.",
         f"An approval holds for {format_duration(told.approval_lasts)}; all guards are asked again then.",
     ]
-    found = {"evidence": words.evidence(told.incident.look), "question": str(question.id)}
+    found = {"evidence": sentence(read(look)) if look else "", "question": str(question.id)}
     return f"{told.incident.site}: may I {what}?", " ".join(said), found
 
 
 def _failed(told: Story) -> Texts:
     over = [one for one in told.attempts if one["finished_at"] is not None]
     last = over[-1]
-    what = words.act(last["action"], last["server"])
+    what = words.deed(last["action"], last["server"])
     under_way = told.attempts[-1]["finished_at"] is None
     if under_way:
         then = f"Next: {words.act(told.attempts[-1]['action'], told.attempts[-1]['server'])}, begun by now."
@@ -173,15 +174,15 @@ def _failed(told: Story) -> Texts:
         then = words.next_step(told.decision, last["finished_at"], told.server)
     said = [words.down_since(told.incident), words.tried(told.attempts), then]
     why = (last["reason"] or "").replace("_", " ")
-    return f"{told.incident.site}: to {what} has not helped", " ".join(said), {"reason": why}
+    return f"{told.incident.site}: {what} has not helped", " ".join(said), {"reason": why}
 
 
 def _held(told: Story) -> Texts:
     decision = told.decision or {"reason": "", "detail": ""}
-    why = ": ".join(filter(None, (str(decision["reason"]).replace("_", " "), str(decision["detail"]))))
+    why = str(decision["detail"] or decision["reason"]).replace("_", " ")
     said = [words.down_since(told.incident), f"Sitemedic does nothing about it now: {why}."]
     said.append(words.tried(told.attempts))
-    summary = f"{told.incident.site}: nothing is done now, {why}"
+    summary = f"{told.incident.site}: nothing is done, {why}"
     return summary, " ".join(said), {"reason": str(decision["reason"])}
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from core.durations import format_duration
-from remediator.actions.action import JSON
-from remediator.incident import Incident, Look, Outcome
+from remediator.incident import Incident, Outcome
 from remediator.policy import SitePolicy
 
 MOST_TRIED = 5
 _ACTS = {
-    "restart_container": "restart its container on {}",
-    "reboot_linode": "reboot {}",
-    "boot_linode": "boot {}",
-    "run_hook": "run its hook on {}",
+    "restart_container": ("restart its container on {}", "the restart of its container on {}"),
+    "reboot_linode": ("reboot {}", "the reboot of {}"),
+    "boot_linode": ("boot {}", "the boot of {}"),
+    "run_hook": ("run its hook on {}", "its hook on {}"),
 }
+"""Each action as a verb and as a noun."""
 _ENDS = {
     Outcome.HEALED: "Sitemedic brought it back",
     Outcome.BY_ITSELF: "It came back by itself",
@@ -37,7 +37,19 @@ def moment(at: float) -> str:
 
 def act(action: str, server: str) -> str:
     """Say what an action does, to be read after "may I"."""
-    return _ACTS.get(action, action.replace("_", " ") + " on {}").format(server or "its server")
+    return _said(action, server)[0]
+
+
+def deed(action: str, server: str) -> str:
+    """Say the same as a noun."""
+    return _said(action, server)[1]
+
+
+def _said(action: str, server: str) -> tuple[str, str]:
+    name = action.replace("_", " ")
+    verb, noun = _ACTS.get(action, (f"{name} on {{}}", f"{name} on {{}}"))
+    where = server or "its server"
+    return verb.format(where), noun.format(where)
 
 
 def down_since(incident: Incident) -> str:
@@ -64,47 +76,11 @@ def place(site: SitePolicy | None) -> str:
     return f"It runs as {site.target.label} on {site.target.server.name}."
 
 
-def evidence(look: Look | None) -> str:
-    """Say what was found on the server; log lines, which may hold anything, stay in the console."""
-    if look is None:
-        return ""
-    found = [*_entered(look.ssh), *_container(look.evidence), *_linode(look.evidence)]
-    problems = look.evidence.get("problems")
-    found += [str(one)[:200] for one in (problems if isinstance(problems, list) else [])[:3]]
-    return "; ".join(found)
-
-
-def _entered(ssh: str) -> Iterator[str]:
-    if ssh:
-        yield "SSH lets us in" if ssh == "ok" else f"SSH: {ssh.replace('_', ' ')}"
-
-
-def _container(found: Mapping[str, JSON]) -> Iterator[str]:
-    one = found.get("container")
-    if not isinstance(one, dict):
-        return
-    yield f"container {one.get('name')} is {one.get('status')}"
-    if one.get("health"):
-        yield f"health {one['health']}"
-    if one.get("status") != "running":
-        yield f"exit code {one.get('exit_code')}"
-    if one.get("oom_killed"):
-        yield "killed for want of memory"
-    if one.get("restart_count"):
-        yield f"restarted {one['restart_count']} times by Docker"
-
-
-def _linode(found: Mapping[str, JSON]) -> Iterator[str]:
-    one = found.get("linode")
-    if isinstance(one, dict):
-        yield f"its Linode is {one.get('status')}"
-
-
 def next_step(decision: Mapping[str, Any] | None, after: float, server: str) -> str:
     """Say what comes next, by the decision that stands since then."""
     if decision is None or decision["time"] < after:
         return "What comes next is being decided."
-    held = f"{decision['reason'].replace('_', ' ')}: {decision['detail']}".strip(": ")
+    held = decision["detail"] or decision["reason"].replace("_", " ")
     if decision["verb"] == "look":
         return "Next: it looks at the server again."
     if not decision["action"]:
@@ -112,7 +88,7 @@ def next_step(decision: Mapping[str, Any] | None, after: float, server: str) -> 
     step = act(decision["action"], server)
     if decision["verb"] == "act":
         return f"Next: {step}."
-    return f"Next: {step}; it waits ({held})."
+    return f"Next: {step}, when nothing holds it back any more ({held})."
 
 
 def ended(incident: Incident, attempts: Sequence[Mapping[str, Any]]) -> str:
@@ -122,5 +98,5 @@ def ended(incident: Incident, attempts: Sequence[Mapping[str, Any]]) -> str:
     by = ""
     if incident.outcome is Outcome.HEALED and attempts:
         last = attempts[-1]
-        by = f" ({act(last['action'], last['server'])})"
+        by = f" by {deed(last['action'], last['server'])}"
     return f"{how}{by} after {format_duration(float(max(1, round(lasted))))}."

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.durations import format_duration
 from remediator import news_words as words
-from remediator import store_mail, store_storm
+from remediator import store_incidents, store_mail, store_storm
 from remediator.alertmanager_client import AlertmanagerClient, rfc3339
 from remediator.incident import Reason, Storm
 from remediator.mail_flow import MailFlow
@@ -64,10 +64,12 @@ class Suspended:
         """Post the alert where it is due, and its end; raise AlertmanagerError where it was not taken."""
         with self._store.read() as connection:
             storm, flow = store_storm.last_storm(connection), store_mail.flow_of(connection)
+            open_now = sum(store_incidents.counts(connection).values())
         now = self._now()
         if storm is None:
             return
-        over_at = storm.seen_at + max(self._timing.storm_lasts, self._policy().limits.storm_cooldown)
+        lasts = max(self._timing.storm_lasts, self._policy().limits.storm_cooldown) if open_now else 0.0
+        over_at = storm.seen_at + lasts
         over = now >= over_at
         if not over or self._is_late(storm, flow, over_at, now):
             again = self._posted_at is None or not 0 <= now - self._posted_at < self._timing.notify
@@ -100,12 +102,12 @@ class Suspended:
         return {
             "labels": {"alertname": "HealingSuspended", "severity": "critical", "outage": "most-sites"},
             "annotations": {
-                "summary": f"healing {verb} suspended: {storm.detail or what}",
+                "summary": f"nothing {verb} healed: {storm.detail or what}",
                 "since": since,
                 **({"until": until} if until else {}),
                 "reason": storm.reason,
                 "day": since[:10].replace("-", ""),
-                "description": f"{said}: {what} ({storm.detail}). {_CHECKS.get(reason, '')}.",
+                "description": f"{said}: {what}. {_CHECKS.get(reason, '')}.",
                 "runbook_url": "docs/runbooks/HealingSuspended.md",
             },
             "startsAt": rfc3339(storm.since),
