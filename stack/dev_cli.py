@@ -9,6 +9,10 @@ import click
 # name → where it is, and its line in --help
 COMMANDS = {
     "bench": ("stack.dev_cli:bench_group", "Measure it on this machine; see docs/benchmarks.md."),
+    "campaign": (
+        "stack.campaign.campaign_cli:campaign_command",
+        "Torment the remediator in a lab; see docs/campaign.md.",
+    ),
 }
 BENCHMARKS = {
     "exporter": ("benchmarks.exporter:main", "CPU per probe, beside blackbox_exporter."),

@@ -34,6 +34,16 @@ class Effect:
         return self.what in ("reboot", "boot")
 
 
+@dataclass(frozen=True)
+class Forbidden:
+    """A time in which a site must not be touched; `at_once`: nothing was under way when it began."""
+
+    why: str
+    begin: float
+    end: float
+    at_once: bool
+
+
 class Line(Generic[T]):
     """A state over time: what it was at a moment, and all that it was between two."""
 
@@ -120,19 +130,23 @@ class History:
             found[one.subject].append((one.at, bool(one.detail["passed"])))
         return {site: Line(None, line) for site, line in found.items()}
 
-    def forbidden(self) -> dict[str, list[tuple[str, float, float]]]:
+    def forbidden(self) -> dict[str, list[Forbidden]]:
         """Return, for each site, why and from when to when it must not be touched."""
-        begun: dict[tuple[str, str], float] = {}
-        found: dict[str, list[tuple[str, float, float]]] = {}
+        begun: dict[tuple[str, str], Entry] = {}
+        found: dict[str, list[Forbidden]] = {}
         for one in self.ledger.entries(Kind.FORBIDDEN):
             key = (one.subject, one.detail["why"])
             if one.detail["on"]:
-                begun[key] = one.at
+                begun[key] = one
             elif key in begun:
-                found.setdefault(one.subject, []).append((key[1], begun.pop(key), one.at))
-        for (site, why), at in begun.items():
-            found.setdefault(site, []).append((why, at, FOREVER))
+                found.setdefault(one.subject, []).append(_forbidden(begun.pop(key), one.at))
+        for (site, _), entry in begun.items():
+            found.setdefault(site, []).append(_forbidden(entry, FOREVER))
         return found
+
+
+def _forbidden(entry: Entry, end: float) -> Forbidden:
+    return Forbidden(entry.detail["why"], entry.at, end, bool(entry.detail["at_once"]))
 
 
 def _effect(entry: Entry, end: float) -> Effect:

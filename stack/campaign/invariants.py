@@ -13,7 +13,7 @@ from itertools import pairwise
 from stack.campaign.history import Effect, History
 from stack.campaign.lab import TIMING
 from stack.campaign.ledger import Kind
-from stack.campaign.sites_file import KNOWN_LINODE, NEEDING, REBOOTABLE, REMEDIATION
+from stack.campaign.sites_file import BOOTABLE, NEEDING, REBOOTABLE, REMEDIATION
 
 WINDOW = 14.0
 """Seconds between a decision's facts and its effect at most: `act_within`, a busy database, a slow SSH."""
@@ -28,6 +28,8 @@ PER = float(REMEDIATION["per"].removesuffix("s"))
 BUDGET = int(REMEDIATION["attempts"])
 COOLDOWN = float(REMEDIATION["cooldown"].removesuffix("s"))
 CAP = float(REMEDIATION["max_unhealthy"].removesuffix("%")) / 100
+FOR_ALL = frozenset({"paused", "maintenance"})
+"""What also forbids to reboot the site's server for another one."""
 SLEW = 0.06
 """How much faster than time the remediator's clock may go while it is off."""
 
@@ -123,7 +125,7 @@ def may_reboot(history: History) -> Iterator[Broken]:
     """No server is rebooted, or booted, that sites.yml does not allow."""
     for effect in history.effects:
         number = int(effect.server.removeprefix("web-"))
-        if effect.power and number > (REBOOTABLE if effect.what == "reboot" else KNOWN_LINODE):
+        if effect.power and number > (REBOOTABLE if effect.what == "reboot" else BOOTABLE):
             yield _broken("may_reboot", f"{effect}: not allowed", effect)
 
 
@@ -132,10 +134,11 @@ def hands_off(history: History) -> Iterator[Broken]:
     forbidden = history.forbidden()
     for effect in history.effects:
         for site in [effect.site] if effect.site else history.sites_of(effect.server):
-            for why, begin, end in forbidden.get(site, ()):
-                late = _decided(effect, history) >= begin or effect.begin >= begin + UNDER_WAY
-                if begin <= effect.begin < end and late and (effect.site or why != "human"):
-                    yield _broken(why, f"{effect}: {site} is {why} since {begin:.3f}", effect)
+            for one in forbidden.get(site, ()):
+                decided_since = _decided(effect, history) >= one.begin
+                late = one.at_once or decided_since or effect.begin >= one.begin + UNDER_WAY
+                if one.begin <= effect.begin < one.end and late and (effect.site or one.why in FOR_ALL):
+                    yield _broken(one.why, f"{effect}: {site} is {one.why} since {one.begin:.3f}", effect)
 
 
 def needs(history: History) -> Iterator[Broken]:

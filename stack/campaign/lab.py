@@ -18,7 +18,7 @@ from stack.campaign.http import served
 from stack.campaign.ledger import Kind, Ledger
 from stack.campaign.linode import TOKEN, LabAccount, LabFaults, account_of, linode_api
 from stack.campaign.process import API, LAUNCHER, Process, free_port
-from stack.campaign.sites_file import OBSERVED, UNWATCHED, SitesFile
+from stack.campaign.sites_file import APPROVED, OBSERVED, UNWATCHED, SitesFile
 from stack.campaign.ssh import SshLab
 from stack.campaign.world import Server, World
 
@@ -78,10 +78,13 @@ class Lab:
         with self._lock:
             self._free |= {server.name for server in servers}
 
-    def forbid(self, sites: Sequence[str], why: str, on: bool) -> None:
-        """Note that from now on these sites must not be touched, or may be again."""
+    def forbid(self, sites: Sequence[str], why: str, on: bool, at_once: bool = False) -> None:
+        """Note that these sites must not be touched from now on, or may be again.
+
+        `at_once`: nothing is under way there that may still come.
+        """
         for site in sites:
-            self.ledger.add(Kind.FORBIDDEN, site, why=why, on=on)
+            self.ledger.add(Kind.FORBIDDEN, site, why=why, on=on, at_once=at_once)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, unless the campaign is being ended."""
@@ -106,8 +109,9 @@ class Lab:
 
 
 def watched() -> list[str]:
-    """Return the servers whose sites may be healed."""
-    return [one.name for one in sites_file.servers() if one.name not in (OBSERVED, UNWATCHED)]
+    """Return the servers whose sites are healed without asking."""
+    others = {*APPROVED, OBSERVED, UNWATCHED}
+    return [one.name for one in sites_file.servers() if one.name not in others]
 
 
 @contextmanager

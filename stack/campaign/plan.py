@@ -25,6 +25,11 @@ OUTAGES: dict[str, int] = {
     "unwatched": 2,
     "unknown_site": 2,
     "needs": 2,
+    "silenced": 2,
+    "approved": 3,
+    "denied": 2,
+    "server_off": 4,
+    "server_off_not_allowed": 2,
     "monitor_half_cut": 2,
     "monitor_cut": 1,
     "storm": 1,
@@ -89,6 +94,6 @@ def _planned(number: int, outage: str, dice: random.Random, without: Collection[
 
 def _possible(outage: str) -> Sequence[str]:
     anyway = (*ANY, *AS_ROOT)
-    if outage == "server_dead":
+    if outage in ("server_dead", "server_off"):
         return (*LINODE, *LINODE, *anyway)
     return (*INSIDE, *INSIDE, *anyway) if outage in _WITH_INSIDE else anyway

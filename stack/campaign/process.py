@@ -53,6 +53,7 @@ class Process:
         self.excused = threading.Event()
         """Set while it may end by itself, as when the database cannot be opened at a start."""
         self.kills = 0
+        self._began = 0.0
 
     def keep(self) -> None:
         """Start it where it does not run."""
@@ -65,6 +66,7 @@ class Process:
                     excused = self.excused.is_set()
                     self._ledger.add(Kind.PROCESS, "ended", code=code, excused=excused)
             self._killed = False
+            self._began = time.monotonic()
             self._process = start(self._argv, self._env, ROOT, self.log)
         self._ledger.add(Kind.PROCESS, "started", pid=self._process.pid)
 
@@ -92,7 +94,8 @@ class Process:
             except subprocess.TimeoutExpired:
                 process.kill()
                 code = process.wait()
-        self._ledger.add(Kind.PROCESS, "stopped", code=code, seconds=round(time.monotonic() - begun, 2))
+        took, age = round(time.monotonic() - begun, 2), round(begun - self._began, 1)
+        self._ledger.add(Kind.PROCESS, "stopped", code=code, seconds=took, age=age)
 
     def set_clock(self, seconds: float) -> None:
         """Set its machine's clock, off by this much."""
@@ -124,6 +127,13 @@ class API:
                 return True
             time.sleep(0.2)
         return False
+
+    def question(self, site: str) -> int | None:
+        """Return the open question to people about a site."""
+        answer = self.ask("GET", "/api/v1/approvals")
+        if answer is None or answer.status_code != 200:
+            return None
+        return next((one["id"] for one in answer.json()["approvals"] if one["site"] == site), None)
 
     def open_sites(self) -> set[str] | None:
         """Return the sites with an open incident, None where it does not tell."""

@@ -14,7 +14,7 @@ from stack.campaign.invariants import CHECKS, Broken
 from stack.campaign.ledger import Kind
 
 MOST_TOLD = 10
-HANDS_OFF = ("paused", "maintenance", "observed", "unwatched", "removed", "human")
+HANDS_OFF = ("paused", "maintenance", "observed", "unwatched", "removed", "human", "silenced", "unapproved")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _counts(history: History, book: Book) -> dict[str, dict[str, int]]:
 def _checked(history: History, book: Book) -> dict[str, int]:
     """Return how often each invariant was put to the test: acts, or what could have been broken."""
     effects, ledger = history.effects, history.ledger
-    forbidden = Counter(why for spans in history.forbidden().values() for why, _, _ in spans)
+    forbidden = Counter(one.why for spans in history.forbidden().values() for one in spans)
     acts = len(effects)
     return {
         "fresh_probe": acts,

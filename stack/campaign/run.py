@@ -15,7 +15,7 @@ from stack.campaign.plan import Planned
 from stack.campaign.scene import Scene
 from stack.errors import StackError
 
-ABREAST = 8
+ABREAST = 16
 """Outages at once; more would hold each other back by the cap."""
 ALL_OVER_SECONDS = 60.0
 KEEP_EVERY = 0.2

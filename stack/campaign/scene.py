@@ -65,6 +65,9 @@ class Scene:
         """Have a person put sites right."""
         for site in sites:
             self.lab.world.mend(site)
+            linode = self.lab.world.places[site][0].linode
+            if linode is not None and self.lab.linode.instance(linode)["status"] == "offline":
+                self.lab.linode.set_status(linode, "running")
 
     def strike(self) -> list[threading.Thread]:
         """Let the planned faults come, each in its time."""
@@ -87,13 +90,18 @@ class Scene:
     def _about(self) -> str:
         return self.site if self.servers else ""
 
-    def see_through(self, *sites: str) -> None:
-        """Wait until the sites are well and no incident is open; a person mends what people are told of."""
+    def see_through(self, *sites: str, answer: bool = False) -> None:
+        """Wait until the sites are well and no incident is open; a person mends what people are told of.
+
+        `answer`: and approves whatever is asked.
+        """
         lab, wanted = self.lab, sites or tuple(self.sites)
         deadline, quiet = lab.ledger.now() + SEEN_THROUGH_SECONDS, 0.0
         while lab.ledger.now() < deadline:
             lab.wait(0.2)
             self._let_a_person_mend(wanted)
+            if answer:
+                self._let_a_person_approve()
             over = all(lab.world.healthy(site) and site not in lab.open_sites for site in wanted)
             quiet = quiet + 0.2 if over else 0.0
             if quiet >= QUIET:
@@ -110,6 +118,12 @@ class Scene:
                 self.lab.mended.add(incident)
                 self.lab.wait(A_PERSON_TAKES)
                 self.mend(site)
+
+    def _let_a_person_approve(self) -> None:
+        question = self.lab.api.question(self.site)
+        if question is not None:
+            approved = {"verdict": "approved", "by": "Ada"}
+            self.lab.api.ask("POST", f"/api/v1/approvals/{question}", approved)
 
     def leave(self) -> None:
         """Leave the servers as they were before, whatever faults nobody met."""

@@ -11,10 +11,11 @@ import yaml
 
 from stack.campaign.world import Container, Server
 
-SERVERS, SITES_A_SERVER = 20, 3
-REBOOTABLE, KNOWN_LINODE = 12, 15
-OBSERVED, UNWATCHED = "web-19", "web-20"
-NEEDING = frozenset({"web-01", "web-02", "web-13"})
+SERVERS, SITES_A_SERVER = 40, 3
+BOOTABLE, REBOOTABLE, KNOWN_LINODE = 12, 22, 28
+"""The servers are numbered: so many of the first may be booted, rebooted, or are known to be Linodes."""
+APPROVED, OBSERVED, UNWATCHED = ("web-36", "web-37", "web-38"), "web-39", "web-40"
+NEEDING = frozenset({"web-01", "web-02", "web-33"})
 """The third site of these servers needs the first."""
 REMEDIATION: dict[str, Any] = {
     "max_unhealthy": "50%",
@@ -23,7 +24,8 @@ REMEDIATION: dict[str, Any] = {
     "cooldown": "2s",
     "prove_within": "5s",
     "stop_timeout": "1s",
-    "storm_cooldown": "2s",
+    "storm_cooldown": "1s",
+    "approval_lasts": "10s",
 }
 _ALWAYS = {"from": "2020-01-01 00:00", "until": "2099-01-01 00:00"}
 
@@ -34,7 +36,7 @@ def servers() -> list[Server]:
     for number in range(1, SERVERS + 1):
         name = f"web-{number:02}"
         linode = 100 + number if number <= KNOWN_LINODE else None
-        server = Server(name, linode, may_reboot=number <= REBOOTABLE)
+        server = Server(name, linode, may_reboot=number <= REBOOTABLE, may_boot=number <= BOOTABLE)
         for letter in "abc"[:SITES_A_SERVER]:
             server.containers[f"app-{letter}"] = Container(f"app-{letter}", f"{name}-{letter}")
         found.append(server)
@@ -89,6 +91,8 @@ class SitesFile:
             options["linode"] = server.linode
         if server.may_reboot:
             options["may_reboot"] = True
+        if server.may_boot:
+            options["may_boot"] = True
         return options
 
     def _site(self, server: Server, container: Container) -> dict[str, Any]:
@@ -97,6 +101,8 @@ class SitesFile:
             site["recover"] = {"server": server.name, "container": container.name}
         if server.name == OBSERVED:
             site["recover"]["mode"] = "observe"
+        if server.name in APPROVED:
+            site["recover"]["mode"] = "approve"
         needed = self.needs(container.site)
         if needed is not None and needed not in self.removed:
             site["needs"] = [needed]
