@@ -1,0 +1,195 @@
+"""Two remediators on one PostgreSQL, each with an Alertmanager of its own: one works, one takes over."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.alertmanager_server import AlertmanagerServer, alertmanager_server
+from tests.cable import Cable, cable
+from tests.ports import free_port
+from tests.postgres_server import PostgresServer
+from tests.remediator.doubles import API, SITES, Exporter, Ledger, served
+from tests.waiting import until
+
+pytestmark = pytest.mark.needs("postgres", "initdb", "prometheus-alertmanager")
+PATIENCE = 60.0
+
+
+@dataclass
+class One:
+    """A remediator with its Alertmanager, and its cable to the database."""
+
+    folder: Path
+    port: int
+    cable: Cable
+    alertmanager: AlertmanagerServer
+    process: "subprocess.Popen[bytes]"
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", headers=API, timeout=5)
+
+    def leads(self) -> bool:
+        return "\nsitemedic_remediator_leads 1.0" in self.get("/metrics").text
+
+    def incident(self) -> dict[str, Any]:
+        newest = self.get("/api/v1/incidents").json()["incidents"][0]["id"]
+        found: dict[str, Any] = self.get(f"/api/v1/incidents/{newest}").json()
+        return found
+
+    def recovered(self) -> dict[str, Any] | None:
+        found = self.incident()
+        return found if found["state"] == "recovered" else None
+
+    def stopped(self) -> bool:
+        """Tell whether it has ended or hangs."""
+        if self.process.poll() is not None:
+            return True
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+class Pair:
+    """Two of them, with what they stand between."""
+
+    def __init__(self, folder: Path, postgres: PostgresServer, stack: ExitStack) -> None:
+        (folder / "sites.yml").write_text(SITES)
+        self.folder = folder
+        self.ledger = Ledger(folder / "ledger")
+        self.exporter = Exporter(("www", "shop", "blog", "wiki", "docs"))
+        self.exporter.failing["www"] = "status"
+        self.exporter.healed = lambda _site: self.ledger.lines() != []
+        answer = served(lambda path, query, _body: self.exporter.answer(path, query))
+        self.exporter_url = stack.enter_context(answer)
+        self.postgres = postgres
+        self.database = postgres.url()
+        self.stack = stack
+        self.each: list[One] = []
+
+    def start(self, point: str, skew: float = 0.0) -> One:
+        laid = self.stack.enter_context(cable(self.postgres.port))
+        port, number = free_port(), len(self.each)
+        log = self.stack.enter_context((self.folder / f"log{number}").open("ab"))
+        url = self.database.replace(f":{self.postgres.port}/", f":{laid.port}/")
+        command = [sys.executable, "-m", "tests.remediator.working", str(self.folder), point]
+        alertmanager = self.stack.enter_context(self._alertmanager(port, number))
+        process = subprocess.Popen(
+            [*command, self.exporter_url, alertmanager.url, str(port)],
+            stdout=log, stderr=log, env={**os.environ, "STORAGE_URL": url, "SKEW": str(skew)},
+        )  # fmt: skip
+        one = One(self.folder, port, laid, alertmanager, process)
+        self.stack.callback(one.end, signal.SIGKILL)
+        self.each.append(one)
+        return one
+
+    def _alertmanager(self, port: int, number: int) -> Any:
+        hook = {
+            "url": f"http://127.0.0.1:{port}/webhook/alertmanager",
+            "http_config": {"authorization": {"credentials": "webhook-token"}},
+        }
+        route = {"receiver": "r", "group_wait": "0s", "group_interval": "1s", "group_by": ["site"]}
+        config = {"route": route, "receivers": [{"name": "r", "webhook_configs": [hook]}]}
+        file = self.folder / f"alertmanager{number}.yml"
+        file.write_text(yaml.safe_dump(config))
+        return alertmanager_server(file, self.folder / f"am{number}")
+
+    def both(self, point: str, *skews: float) -> tuple[One, One]:
+        """Start two, and return the one that leads first."""
+        for skew in skews or (0.0, 0.0):
+            self.start(point, skew)
+        for one in self.each:
+            until(lambda one=one: one.get("/-/ready").ok, PATIENCE, "it ready")  # type: ignore[misc]
+        until(lambda: any(one.leads() for one in self.each), PATIENCE, "one that leads")
+        leader = next(one for one in self.each if one.leads())
+        return leader, next(one for one in self.each if one is not leader)
+
+    def fire(self) -> None:
+        for one in self.each:
+            one.alertmanager.fire({"alertname": "SiteDown", "site": "www"})
+
+
+@pytest.fixture
+def pair(tmp_path: Path, postgres: PostgresServer) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        yield Pair(tmp_path, postgres, stack)
+
+
+full = pytest.mark.full
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "before:hangs",
+        pytest.param("after:hangs", marks=full),
+        pytest.param("before:dies", marks=full),
+        pytest.param("after:dies", marks=full),
+        pytest.param("before:cut", marks=full),
+        pytest.param("after:cut", marks=full),
+    ],
+)
+def test_the_other_takes_an_attempt_over_and_nothing_is_done_twice(pair: Pair, point: str) -> None:
+    leader, other = pair.both(point)
+    pair.fire()
+    until((pair.folder / "trouble").exists, PATIENCE, "the act")
+    if point.endswith("cut"):
+        leader.cable.cut()
+        (pair.folder / "cut").touch()
+    else:
+        until(leader.stopped, PATIENCE, "the trouble")
+    incident = until(other.recovered, PATIENCE, "the incident's end")
+    assert incident["outcome"] == "healed"
+    assert other.leads()
+    assert "taken_up" in [one["kind"] for one in incident["timeline"]]
+    if point.endswith("hangs"):
+        leader.process.send_signal(signal.SIGCONT)
+    leader.cable.mend()
+    if not point.endswith("dies"):
+        until(lambda: leader.get("/-/ready").ok and not leader.leads(), PATIENCE, "it back, behind the other")
+    assert len(pair.ledger.lines()) == 1
+    assert [line.split()[1] for line in pair.ledger.lines()] == ["www"]
+
+
+@pytest.mark.full
+def test_clocks_that_are_hours_apart_change_nothing(pair: Pair) -> None:
+    leader, other = pair.both("before:dies", 7200.0, -7200.0)
+    pair.fire()
+    until(leader.stopped, PATIENCE, "the trouble")
+    incident = until(other.recovered, PATIENCE, "the incident's end")
+    assert len(pair.ledger.lines()) == 1
+    times = [one["time"] for one in incident["timeline"]]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < PATIENCE
+
+
+@pytest.mark.full
+def test_who_ends_cleanly_hands_over_at_once_and_both_store_what_comes(pair: Pair) -> None:
+    pair.exporter.canaries = [False]
+    leader, other = pair.both("never")
+    pair.fire()
+    until(lambda: other.incident()["state"] == "open", PATIENCE, "the incident")
+    [(stored,)] = until(
+        lambda: [one] if (one := pair.postgres.execute(
+            "SELECT count(*) FROM notifications", pair.database.rpartition("/")[2])[0])[0] == 2 else None,
+        PATIENCE, "both notifications",
+    )  # fmt: skip
+    assert stored == 2
+    assert leader.end() == 0
+    until(other.leads, PATIENCE, "the other leading")
+    pair.exporter.canaries = [True]
+    until(other.recovered, PATIENCE, "the incident's end")
+    assert len(pair.ledger.lines()) == 1
