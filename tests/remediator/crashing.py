@@ -10,13 +10,15 @@ from pathlib import Path
 from core import logs
 from core.secrets import Secret
 from exporter.schema import PART as EXPORTER
-from remediator import playbook
+from remediator import playbooks
 from remediator.actions import power
 from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.actions.boot_linode import BootLinode
+from remediator.actions.power import PowerAction
 from remediator.actions.reboot_linode import RebootLinode
 from remediator.incident import Look
 from remediator.linode import LinodeAPI
-from remediator.playbook import Rule
+from remediator.playbooks import PlannedStep
 from remediator.schema import PART
 from remediator.server import serve
 from remediator.service import Remediator, Settings
@@ -25,7 +27,7 @@ from tests.remediator.doubles import QUICK, Ledger, LedgerAction, slower
 from tests.remediator.machine import Machine
 
 
-class CrashingReboot(RebootLinode):
+class CrashingPower(PowerAction):
     """The real action, on a server that answers SSH as soon as it is asked to settle."""
 
     point = ""
@@ -39,6 +41,14 @@ class CrashingReboot(RebootLinode):
     def settle(self, target: Target, marks: Marks, world: World) -> Step:
         die(self.point, "settle")
         return super().settle(target, marks, replace(world, connect=lambda _server: Machine()))
+
+
+class CrashingReboot(CrashingPower, RebootLinode):
+    """Reboots."""
+
+
+class CrashingBoot(CrashingPower, BootLinode):
+    """Boots."""
 
 
 class CrashingAction(LedgerAction):
@@ -68,14 +78,22 @@ def die(point: str, here: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def looked(action: str, world: World) -> Look:
+    status = {"reboot_linode": "running", "boot_linode": "offline"}.get(action)
+    if status is None:
+        return Look(world.now(), "ok")
+    return Look(world.now(), "unreachable", {"linode": {"status": status, "recent_events": []}})
+
+
 def main(folder: Path, point: str, action: str, exporter: str, port: int) -> None:
     """Serve until killed; an `action` other than restart_container stands for an upgraded playbook."""
     logs.setup()
-    reboots = action == playbook.REBOOT
-    found = CrashingReboot() if reboots else CrashingAction(action, Ledger(folder / "ledger"))
+    power_actions = {one.name: one for one in (CrashingReboot(), CrashingBoot())}
+    found = power_actions.get(action) or CrashingAction(action, Ledger(folder / "ledger"))
     found.point = point
-    if not reboots:
-        playbook.RULES[playbook.RESTART] = Rule(playbook.RESTART, action, at_most=2)
+    if action not in power_actions:
+        upgraded = PlannedStep("restart_container", action, at_most=2)
+        playbooks.BUILT_IN = replace(playbooks.BUILT_IN, answers_wrongly=(upgraded,), does_not_answer=())
     power.EVENT_SECONDS = 1.5
     linode = os.environ.get("FAKE_LINODE")
     settings = Settings(
@@ -89,7 +107,7 @@ def main(folder: Path, point: str, action: str, exporter: str, port: int) -> Non
         api_token=Secret("api-token"),
         timing=slower(QUICK, lease_ttl=1.0, settle_within=10.0),
         actions={action: found},
-        look=lambda _target, world: Look(world.now(), "unreachable" if reboots else "ok"),
+        look=lambda _target, world: looked(action, world),
         linode=LinodeAPI(Secret(TOKEN), linode, (2.0, 5.0)) if linode else None,
     )
     serve(Remediator(settings), "127.0.0.1", port)

@@ -14,14 +14,15 @@ import pytest
 import requests
 
 from remediator.actions import ACTIONS
-from remediator.playbook import RULES
+from remediator.playbooks import BUILT_IN
 from tests.linode_fake import LINODE, TOKEN, running_linode_api
 from tests.ports import free_port
 from tests.remediator.databases import storage_url
 from tests.remediator.doubles import API, SITES, WEBHOOK, Exporter, Ledger, served
 from tests.waiting import until
 
-OLD, NEW, REBOOT = "restart_container", "restart_differently", "reboot_linode"
+OLD, NEW = "restart_container", "restart_differently"
+REBOOT, BOOT = "reboot_linode", "boot_linode"
 
 
 @pytest.fixture
@@ -31,7 +32,11 @@ def exporter(tmp_path: Path) -> Iterator[tuple[Exporter, str]]:
     found = Exporter(("www", "shop", "blog", "wiki", "docs"))
     found.failing["www"] = "status"
     found.healed = lambda site: any(line.split()[1] == site for line in ledger.lines())
-    with served(lambda path, query, _body: found.answer(path, query)) as url:
+
+    def answer(path: str, query: dict[str, list[str]], _body: bytes) -> tuple[int, Any]:
+        return (200, []) if path == "/api/v2/alerts" else found.answer(path, query)  # no silences
+
+    with served(answer) as url:
         yield found, url
 
 
@@ -176,23 +181,40 @@ def test_a_notification_answered_with_200_survives_a_kill(
     until(again.ended, 10, "the incident's end")
 
 
-@pytest.mark.parametrize("point", ["before", "after", pytest.param("settle", marks=pytest.mark.full)])
-def test_killed_around_a_reboot_it_asks_for_exactly_one(
-    start: Start, exporter: tuple[Exporter, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+@pytest.mark.parametrize(
+    ("power", "point"),
+    [
+        (REBOOT, "before"),
+        (REBOOT, "after"),
+        pytest.param(REBOOT, "settle", marks=pytest.mark.full),
+        pytest.param(BOOT, "before", marks=pytest.mark.full),
+        (BOOT, "after"),
+        pytest.param(BOOT, "settle", marks=pytest.mark.full),
+    ],
+)
+def test_killed_around_a_reboot_or_a_boot_it_asks_for_exactly_one(
+    start: Start,
+    exporter: tuple[Exporter, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    power: str,
+    point: str,
 ) -> None:
-    (tmp_path / "sites.yml").write_text(SITES.replace("linode: 7", f"linode: {LINODE}"))
+    (tmp_path / "sites.yml").write_text(SITES.replace("linode: 7", f"linode: {LINODE}, may_boot: true"))
     with running_linode_api() as fake:
+        if power == BOOT:
+            fake.account.set_status(LINODE, "offline")
         monkeypatch.setenv("FAKE_LINODE", fake.url)
         exporter[0].failing |= {"www": "timeout", "docs": "timeout"}
         exporter[0].healed = lambda _site: fake.faults.accepted > 0
-        process = start(point, action=REBOOT)
+        process = start(point, action=power)
         process.post()
         assert process.popen.wait(10) == -signal.SIGKILL
         assert fake.faults.posts == (0 if point == "before" else 1)
-        again = start(action=REBOOT)
+        again = start(action=power)
         incident = until(again.ended, 20, "the incident's end")
         assert (fake.faults.posts, fake.faults.accepted) == (1, 1)
-        assert incident["attempts"][-1]["action"] == REBOOT
+        assert incident["attempts"][-1]["action"] == power
         assert incident["outcome"] == "healed"
         secrets = (TOKEN, "webhook-token", "api-token")
         again.get("/-/ready")
@@ -217,5 +239,6 @@ def test_ended_in_the_middle_of_an_act_it_ends_quickly_and_takes_it_up_again(
     assert len(Ledger(tmp_path / "ledger").lines()) == 1
 
 
-def test_every_step_of_the_playbook_is_an_action_that_there_is() -> None:
-    assert {rule.action for rule in RULES.values()} <= ACTIONS.keys()
+def test_every_step_of_the_built_in_playbook_is_an_action_that_there_is() -> None:
+    steps = BUILT_IN.answers_wrongly + BUILT_IN.does_not_answer
+    assert {step.action for step in steps} <= ACTIONS.keys()

@@ -431,6 +431,15 @@ DECIDE_TABLE = [
     ),
     (
         {"incident": replace(FACTS.incident, state=State.NEEDS_HUMAN, reason="for_a_human")},
+        Verb.LOOK,
+        Reason.LOOK_FIRST,
+    ),
+    (
+        {
+            "incident": replace(
+                FACTS.incident, state=State.NEEDS_HUMAN, reason="for_a_human", look=Look(NOW - 1, "ok")
+            )
+        },
         Verb.ACT,
         Reason.ANSWERS_WRONGLY,
     ),
