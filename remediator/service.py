@@ -64,7 +64,7 @@ class Settings:
 
     config_file: Path
     parts: Sequence[Part]
-    storage_url: str
+    storage_url: str = field(repr=False)
     exporter_url: str
     alertmanager_url: str
     console_url: str
