@@ -18,6 +18,12 @@ _UNDER_WAY = {
     State.ATTEMPTING: "It is being done now; then fresh probes must prove it.",
     State.VERIFYING: "It was done; fresh probes must prove it now.",
 }
+_DOING = {
+    "restart_container": "restart the container",
+    "reboot_linode": "reboot the Linode",
+    "boot_linode": "boot the Linode",
+    "run_hook": "run the hook",
+}
 _HUMAN = (
     "A human must look: Sitemedic does nothing more, keeps watching, and closes this once fresh probes pass."
 )
@@ -36,10 +42,10 @@ def next_step(incident: Incident, last: Mapping[str, Any] | None) -> Next:
     """Say what happens next with an incident whose last decision this is."""
     if incident.closed_at is not None:
         return Next(_ENDS.get(incident.outcome, "Over.") if incident.outcome else "Over.")
-    action = words(last["action"]) if last and last["action"] else ""
+    action = doing(last["action"]) if last and last["action"] else ""
     if incident.state in _UNDER_WAY:
         return Next(
-            f"{action.capitalize()}: {_UNDER_WAY[incident.state]}" if action else _UNDER_WAY[incident.state]
+            f"{_begin(action)}: {_UNDER_WAY[incident.state]}" if action else _UNDER_WAY[incident.state]
         )
     if incident.state is State.NEEDS_HUMAN:
         return Next(_HUMAN, _why(incident.reason, incident.detail))
@@ -47,6 +53,11 @@ def next_step(incident: Incident, last: Mapping[str, Any] | None) -> Next:
         return Next("It is about to be looked at.")
     why = _why(last["reason"], last["detail"])
     return Next(_sentence(last["verb"], last["reason"], action), why, incident.next_at)
+
+
+def doing(action: str) -> str:
+    """Write what an action does."""
+    return _DOING.get(action, words(action))
 
 
 def words(name: str) -> str:
@@ -72,8 +83,12 @@ def _sentence(verb: str, reason: str, action: str) -> str:
         case Verb.LOOK:
             return "The server is looked at first, before anything is touched."
         case Verb.ACT:
-            return f"{action.capitalize()} is about to be done."
+            return f"{_begin(action)} is about to be done."
     return "It is decided on anew within seconds."
+
+
+def _begin(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _why(reason: str | None, detail: str) -> str:

@@ -61,5 +61,5 @@ def since(outages: Iterable[Outage]) -> float | None:
 def percent(share: float) -> str:
     """Write a share so that it never says more than is so: 99.996 % is not 100 %."""
     if share >= 1:
-        return "100 %"
-    return f"{min(share * 100, 99.99):.2f} %"
+        return "100\N{NO-BREAK SPACE}%"
+    return f"{min(share * 100, 99.99):.2f}\N{NO-BREAK SPACE}%"

@@ -66,8 +66,10 @@ def routes(remediator: Remediator) -> Blueprint:
 
 
 def checked(remediator: Remediator) -> dict[str, Any] | None:
-    """Return what the checks of readiness found last, None before their first run."""
-    return None
+    """Return what the checks of readiness found last, what is wrong first; None before the first one."""
+    found = remediator.readiness.report().to_json()
+    found["checks"].sort(key=lambda one: (one["ok"] is not False, one["ok"] is not None))
+    return found if found["checks"] else None
 
 
 def _overview(remediator: Remediator) -> dict[str, Any]:

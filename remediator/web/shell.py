@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from core.durations import format_duration
 from remediator.incident import Maintenance, Pause, Storm
-from remediator.next_step import words
+from remediator.next_step import doing, words
 from remediator.outages import percent
 from remediator.service import Remediator
 from remediator.store import pauses
@@ -47,6 +47,7 @@ def register(app: Flask, remediator: Remediator) -> None:
     """Give the pages their filters, their style and their banner."""
     for name, write in (
         ("clock", clock), ("lasting", lasting), ("words", words), ("percent", percent), ("ago", ago),
+        ("moment", moment), ("doing", doing),
     ):  # fmt: skip
         app.add_template_filter(write, name)
 
@@ -71,10 +72,11 @@ def banner(remediator: Remediator) -> Banner:
         paused = pauses(connection)
         storm = last_storm(connection)
         questions = waiting_questions(connection)
+    lasts = max(remediator.settings.timing.storm_lasts, policy.limits.storm_cooldown)
     ends = ((one.name, one.open_until(now)) for one in policy.windows)
     return Banner(
         pauses=tuple(one for one in paused if one.until is None or one.until > now),
-        storm=storm if storm and 0 <= now - storm.seen_at < policy.limits.storm_cooldown else None,
+        storm=storm if storm and now - storm.seen_at < lasts else None,
         windows=tuple(Maintenance(name, end) for name, end in ends if end is not None),
         questions=questions,
     )
@@ -83,6 +85,14 @@ def banner(remediator: Remediator) -> Banner:
 def clock(at: float | None) -> str:
     """Write a time."""
     return "" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def moment(at: float | None) -> str:
+    """Write a time as short as it is clear: today's without its date."""
+    if at is None:
+        return ""
+    then, today = datetime.fromtimestamp(at, UTC), datetime.now(UTC).date()
+    return f"{then:%H:%M} UTC" if then.date() == today else f"{then:%Y-%m-%d %H:%M} UTC"
 
 
 def lasting(seconds: float | None) -> str:
@@ -95,4 +105,7 @@ def lasting(seconds: float | None) -> str:
 
 def ago(at: float | None) -> str:
     """Write how long ago something was."""
-    return "" if at is None else f"{lasting(time.time() - at)} ago"
+    if at is None:
+        return ""
+    seconds = time.time() - at
+    return f"{lasting(seconds if seconds < 60 else seconds // 60 * 60)} ago"

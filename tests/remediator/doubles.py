@@ -321,14 +321,16 @@ def lab(
             storage_url=storage_url(folder),
             exporter_url=exporter_url,
             alertmanager_url=alertmanager_url,
-            console_url="http://console.example",
             webhook_token=Secret("webhook-token"),
             api_token=Secret("api-token"),
-            console_password=Secret("console-password"),
             timing=timing,
             actions={one.name: one for one in (restart, reboot)},
             look=look,
-            **settings_too,
+            **{
+                "console_url": "http://console.example",
+                "console_password": Secret("console-password"),
+                **settings_too,
+            },
         )
         remediator = Remediator(settings)
         client = create_app(remediator).test_client()
