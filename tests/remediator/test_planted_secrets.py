@@ -30,7 +30,8 @@ PLANTED = {
 GUESSES = ("guessed-bearer-31aa", "guessed-password-52bb", "guessed-cookie-83cc")
 PAGES = (
     "/", "/metrics", "/incidents/1", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/readiness",
-    "/history", "/api/v1/approvals", "/api/v1/pause", "/api/v1/openapi.json", "/-/ready", "/login", "/nowhere", "/status",
+    "/history", "/api/v1/approvals", "/api/v1/pause", "/api/v1/openapi.json", "/-/ready", "/login",
+    "/nowhere", "/status",
 )  # fmt: skip
 
 
