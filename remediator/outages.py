@@ -51,7 +51,7 @@ def pieces(outages: Iterable[Outage], now: float, window: float, narrowest: floa
 
 
 def since(outages: Iterable[Outage]) -> float | None:
-    """Return since when it is as it is now: down since the outage that lasts, or up since the last one's end."""
+    """Return since when it is as it is: down since the outage that lasts, or up since the last one's end."""
     last = max(outages, key=lambda one: one.start, default=None)
     if last is None:
         return None
