@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from signal import SIGTERM
 from typing import Any
 
 from remediator.incident import CLOSED, State
@@ -13,8 +12,7 @@ from stack.campaign.history import Effect, History
 from stack.campaign.invariants import Broken
 from stack.campaign.ledger import Kind
 
-STARTING = 20.0
-"""Seconds in which the process may not yet listen to a SIGTERM: it has nothing to end."""
+END_WITHIN = 8.0
 Account = Callable[[History, Book], Iterator[Broken]]
 
 
@@ -97,12 +95,8 @@ def lives(history: History, _book: Book) -> Iterator[Broken]:
     for one in history.ledger.entries(Kind.PROCESS):
         if one.subject == "ended" and not one.detail["excused"]:
             yield Broken("lives", f"the remediator ended by itself with {one.detail['code']}", one.at)
-        starting = one.detail.get("code") == -SIGTERM and one.detail.get("age", 0.0) < STARTING
-        if (
-            one.subject == "stopped"
-            and not starting
-            and (one.detail["code"] != 0 or one.detail["seconds"] > 8.0)
-        ):
+        late = one.subject == "stopped" and (one.detail["code"] != 0 or one.detail["seconds"] > END_WITHIN)
+        if late:
             what = f"asked to end, it took {one.detail['seconds']} s and ended with {one.detail['code']}"
             yield Broken("lives", what, one.at)
 

@@ -53,8 +53,13 @@ def _clock_jump(stroke: Stroke) -> None:
 
 
 def _database_locked(stroke: Stroke) -> None:
-    with stroke.lab.alone["database"]:
-        database.lock(stroke.lab.storage_url, stroke.dice.uniform(1, 4))
+    lab = stroke.lab
+    with lab.alone["database"]:
+        lab.process.excused.set()
+        try:
+            database.lock(lab.storage_url, stroke.dice.uniform(1, 4))
+        finally:
+            lab.process.excused.clear()
 
 
 def _disk_full(stroke: Stroke) -> None:

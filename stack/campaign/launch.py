@@ -1,4 +1,7 @@
-"""Runs the real remediator for the lab: `python -m stack.campaign.launch CLOCK remediator …`.
+"""Runs the real remediator for the lab: `python -m stack.campaign.launch CLOCK LOG remediator …`.
+
+Each remediator is a process of its own, forked from this one, which has imported the code once: it is killed
+so often that a campaign would else be spent with imports.
 
 Only times are other than in use: what is a constant in seconds is shorter, as one campaign must fit into
 minutes, and the machine's clock (`time.time`) is off by what the lab writes into the file CLOCK.
@@ -6,13 +9,19 @@ minutes, and the machine's clock (`time.time`) is off by what the lab writes int
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import os
+import signal
 import struct
 import sys
 import time
+import traceback
 from importlib import import_module
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1
+ALL = ("stack.cli", "stack.parts", "remediator.cli", "remediator.server", "remediator.service")
 SHORTER: dict[str, dict[str, float]] = {
     "remediator.actions.restart_container": {
         "RESTART_MARGIN_SECONDS": 4.0,
@@ -55,12 +64,42 @@ def shorten() -> None:
 
 
 def main() -> None:
-    """Start the remediator as the command line does."""
-    shift_clock(Path(sys.argv.pop(1)))
+    """Import once, then start a remediator at each line `start`, and tell its end at each line `wait PID`."""
+    clock, log = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
+    shift_clock(clock)
     shorten()
+    for module in ALL:
+        import_module(module)
+    for line in sys.stdin:
+        order, _, about = line.strip().partition(" ")
+        if order == "start":
+            answer = os.fork() or _run(log)
+        else:
+            answer = os.waitstatus_to_exitcode(os.waitpid(int(about), 0)[1])
+        print(answer, flush=True)
+
+
+def _run(log: Path) -> int:
+    """Be the remediator, as the command line starts it, until it ends; nobody's child may outlive the lab."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
     from stack.cli import run
 
-    run()
+    code = 1
+    try:
+        run()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001 - told as Python would, then ended below the launcher
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The remediator as a process of its own: started, killed, started again, and its clock set."""
+"""The remediator as a process of its own: started, killed, started again, and its clock set. Linux only."""
 
 from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -18,7 +19,6 @@ from pathlib import Path
 import requests
 
 from stack.campaign.ledger import Kind, Ledger
-from stack.processes import start
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ("-m", "stack.campaign.launch")
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 class Process:
-    """One remediator. `keep` belongs to the thread that lives longest: a process dies with its thread."""
+    """One remediator, and the launcher that it is forked from."""
 
     def __init__(
         self, ledger: Ledger, folder: Path, arguments: Sequence[str], env: Mapping[str, str],
@@ -45,62 +45,87 @@ class Process:
         self._clock = folder / "clock"
         self._clock.write_bytes(struct.pack("d", 0.0))
         self.log = folder / "remediator.log"
-        self._argv = [sys.executable, *launcher, str(self._clock), "remediator", *arguments]
-        self._env = {**os.environ, **env, "PYTHONPATH": str(ROOT)}
-        self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._running: tuple[int, int] | None = None
+        """Its pid, and a descriptor that becomes readable when it ends."""
         self._killed = False
         self.excused = threading.Event()
         """Set while it may end by itself, as when the database cannot be opened at a start."""
+        self._excused_before = False
         self.kills = 0
-        self._began = 0.0
+        argv = [sys.executable, *launcher, str(self._clock), str(self.log), "remediator", *arguments]
+        with self.log.open("ab") as output:
+            self._launcher = subprocess.Popen(
+                argv, env={**os.environ, **env, "PYTHONPATH": str(ROOT)}, cwd=ROOT, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True,
+            )  # fmt: skip
 
     def keep(self) -> None:
         """Start it where it does not run."""
         with self._lock:
-            if self._process is not None:
-                code = self._process.poll()
-                if code is None:
+            if self._running is not None:
+                if not self._ended(0.0):
+                    self._excused_before = self.excused.is_set()
                     return
+                code = self._code()
                 if not self._killed:
-                    excused = self.excused.is_set()
+                    excused = self.excused.is_set() or self._excused_before
                     self._ledger.add(Kind.PROCESS, "ended", code=code, excused=excused)
             self._killed = False
-            self._began = time.monotonic()
-            self._process = start(self._argv, self._env, ROOT, self.log)
-        self._ledger.add(Kind.PROCESS, "started", pid=self._process.pid)
+            pid = self._order("start")
+            self._running = pid, os.pidfd_open(pid)
+        self._ledger.add(Kind.PROCESS, "started", pid=pid)
 
     def kill(self) -> None:
         """Kill it as a machine without power would."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._running is None or self._ended(0.0):
                 return
             self._killed = True
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            os.kill(self._running[0], signal.SIGKILL)
+            self._ended(END_SECONDS)
             self.kills += 1
         self._ledger.add(Kind.PROCESS, "killed")
 
     def end(self) -> None:
-        """Ask it to end, and say how long that took; a process that does not end is killed and told of."""
+        """Ask it to end, and tell how long that took; one that does not end is killed."""
         with self._lock:
-            process, self._process = self._process, None
-            if process is None or process.poll() is not None:
-                return
-            begun = time.monotonic()
-            process.terminate()
-            try:
-                code = process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
-        took, age = round(time.monotonic() - begun, 2), round(begun - self._began, 1)
-        self._ledger.add(Kind.PROCESS, "stopped", code=code, seconds=took, age=age)
+            if self._running is not None and not self._ended(0.0):
+                begun = time.monotonic()
+                os.kill(self._running[0], signal.SIGTERM)
+                if not self._ended(END_SECONDS):
+                    os.kill(self._running[0], signal.SIGKILL)
+                took = round(time.monotonic() - begun, 2)
+                self._ledger.add(Kind.PROCESS, "stopped", code=self._code(), seconds=took)
+            if self._launcher.stdin is not None:
+                self._launcher.stdin.close()
+            self._launcher.wait(END_SECONDS)
+            if self._launcher.stdout is not None:
+                self._launcher.stdout.close()
 
     def set_clock(self, seconds: float) -> None:
         """Set its machine's clock, off by this much."""
         with self._clock.open("r+b") as file:
             file.write(struct.pack("d", seconds))
+
+    def _ended(self, within: float) -> bool:
+        assert self._running is not None
+        return bool(select.select([self._running[1]], [], [], within)[0])
+
+    def _code(self) -> int:
+        """Reap it; return how it ended."""
+        assert self._running is not None
+        pid, descriptor = self._running
+        self._running = None
+        os.close(descriptor)
+        return self._order(f"wait {pid}")
+
+    def _order(self, line: str) -> int:
+        assert self._launcher.stdin is not None
+        assert self._launcher.stdout is not None
+        self._launcher.stdin.write(f"{line}\n")
+        self._launcher.stdin.flush()
+        return int(self._launcher.stdout.readline())
 
 
 class API:
