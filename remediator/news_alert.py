@@ -153,11 +153,10 @@ def _approval(told: Story) -> Texts:
     what = words.act(question.action, told.server)
     said = [
         words.down_since(told.incident),
-        f"Sitemedic asks whether it may {what}.",
         words.tried(told.attempts) if told.attempts else "Nothing was tried yet.",
         words.place(told.site),
-        f"Answer in the console, or: ./sitemedic approve {question.id} --by NAME.",
-        f"An approval holds for {format_duration(told.approval_lasts)}; all guards are asked again then.",
+        f"Answer in the console, or: ./sitemedic approve {question.id} (or deny).",
+        f"An approval holds for {format_duration(told.approval_lasts)}; without one nothing is done.",
     ]
     found = {"evidence": sentence(read(look)) if look else "", "question": str(question.id)}
     return f"{told.incident.site}: may I {what}?", " ".join(said), found
