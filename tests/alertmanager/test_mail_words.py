@@ -59,6 +59,17 @@ def most(**more: str) -> Alert:
     return alert("MostSitesDown", labels={"outage": "most-sites"}, **{"summary": summary, **more})
 
 
+def healing(site: str, stage: str, summary: str, **more: str) -> Alert:
+    severity = "critical" if stage == "approval" else "warning"
+    labels = {"outage": f"site:{site}", "server": "web-1", "incident": "7", "stage": stage, "number": "3"}
+    return alert("SiteHealing", site, severity=severity, labels=labels, summary=summary, **more)
+
+
+def suspended(**more: str) -> Alert:
+    summary = "nothing is healed: no canary answers"
+    return alert("HealingSuspended", labels={"outage": "most-sites"}, **{"summary": summary, **more})
+
+
 def several(names: str, **more: Any) -> list[Alert]:
     return [down(name, **more) for name in names.split()]
 
@@ -80,6 +91,18 @@ def several(names: str, **more: Any) -> list[Alert]:
         (
             [alert("SiteNeedsHuman", name, labels={"outage": "most-sites"}) for name in "ab"],
             "[NEEDS YOU] a, b",
+        ),
+        ([healing("a", "approval", "a: may I reboot web-1?")], "[APPROVE?] a: may I reboot web-1?"),
+        ([healing(name, "approval", f"{name}: may I?") for name in "abcd"], "[APPROVE?] a, b, c and 1 more"),
+        ([healing("a", "failed", "a: has not helped")], "[HEALING] a: has not helped"),
+        ([suspended()], "[SUSPENDED] nothing is healed: no canary answers"),
+        (
+            [suspended(), most(), *several("a b c d", outage="most-sites")],
+            "[IS IT US?] 12 of 14 sites are down at once",
+        ),
+        (
+            [suspended(), *several("a b", outage="most-sites")],
+            "[IS IT US?] most sites are down at once: a, b",
         ),
         ([alert("SiteOutageUntold", "a", summary="a was down")], "[MISSED] a was down"),
         (
@@ -119,6 +142,14 @@ def test_a_subject_says_what_is_the_matter(
             "[RESOLVED] a: this warning of its certificate has ended",  # perhaps for a graver one
         ),
         ([alert("SiteNeedsHuman", "a")], 1, "[RESOLVED] a: needs you no more"),
+        ([healing("a", "approval", "a: may I?")], 1, "[RESOLVED] a: not asked any more"),
+        ([suspended()], 1, "[RESOLVED] healing goes on"),
+        ([suspended(), most(), *several("a b", outage="most-sites")], 4, "[RECOVERED] a, b"),
+        (
+            [suspended(), most(), *several("a b", outage="most-sites")],
+            1,
+            "[IS IT US?] 12 of 14 sites are down at once",
+        ),
         ([alert("ExporterDown", summary="The exporter does not answer")], 1, "[RESOLVED] ExporterDown"),
     ],
 )
@@ -244,6 +275,30 @@ def test_nothing_that_is_told_is_markup(mails: Mailing, group: str) -> None:
         assert not [address for _, address in links(mail) if not address.startswith("https://")]
 
 
+def test_a_question_leads_to_where_it_is_answered_with_what_was_found(mails: Mailing, group: str) -> None:
+    asked = healing("www", "approval", "www: may I?", evidence="container exited with code 137", timeline="x")
+    mail = mails.send(group, asked)
+    assert ("Answer", f"{ADDRESSES['PUBLIC_URL']}/approvals") in links(mail)
+    html = mail.body("html")
+    assert html.index(">Answer<") < html.index("What happened"), "above what is long"
+    assert f"  Answer     {ADDRESSES['PUBLIC_URL']}/approvals" in mail.body()
+    for body in (mail.body(), html):
+        assert "container exited with code 137" in body
+    failed = mails.send(f"{group} failed", healing("www", "failed", "www: failed"))
+    assert "Answer" not in [words for words, _ in links(failed)]
+
+
+def test_in_a_storm_it_is_said_once_that_nothing_is_healed_and_what_to_check(
+    mails: Mailing, group: str
+) -> None:
+    storm = [suspended(description="Nothing is healed: look from elsewhere."), most(description="Is it us?")]
+    mail = mails.send(group, *storm, *several("a b c", outage="most-sites"))
+    assert shown(mail).count("look from elsewhere.") == 1
+    assert shown(mail).count("Is it us?") == 1
+    over_now = mails.send(group, over(storm[0]))
+    assert "Over by now" in shown(over_now)
+
+
 def test_who_is_needed_is_told_what_happened(mails: Mailing, group: str) -> None:
     timeline = "03:04:05 UTC  alert\n03:04:09 UTC  restarted <nginx>"
     facts = {"description": "two restarts did not help", "timeline": timeline, "reason": "attempts used up"}
@@ -344,6 +399,18 @@ def test_mails_of_one_outage_are_one_thread_whoever_joins_and_leaves(mails: Mail
     ]
     assert {thread(mail) for mail in sent} == {"<site%3Awww.20260102@sitemedic>"}
     assert len({str(mail.message["Message-Id"]) for mail in sent}) == len(sent)
+
+
+def test_what_is_told_of_healing_is_in_the_thread_of_its_outage_also_past_midnight(
+    mails: Mailing, group: str
+) -> None:
+    began = datetime(2026, 1, 2, 23, 59, 50, tzinfo=UTC)
+    first = thread(mails.send(group, down("www", begins=began)))
+    later = began + timedelta(minutes=30)
+    for stage in ("approval", "failed"):
+        told = healing("www", stage, "www", day="20260102")
+        told["startsAt"] = later.isoformat()
+        assert thread(mails.send(f"{group} {stage}", told)) == first
 
 
 def test_another_outage_is_another_thread(mails: Mailing, group: str) -> None:
