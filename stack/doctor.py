@@ -99,7 +99,9 @@ def _service(name: str, settings: Settings) -> Finding:
 def _in_order(document: Document, services: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:
     """Put what is here before the servers, and tell a service that does not answer once."""
     gone = {one.check for one in services if one.ok is False}
-    found = [Finding(_HERE, "config", True, f"sites.yml is sound: {len(document.sites)} sites"), *services]
+    asked = {str(one.check) for one in checks}
+    found = [Finding(_HERE, "config", True, f"sites.yml is sound ({len(document.sites)} watched)")]
+    found += [one for one in services if one.check in gone or one.check not in asked]
     for one in checks:
         if one.server is None and one.check in gone:
             continue
