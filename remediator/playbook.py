@@ -116,7 +116,7 @@ def _by_the_look(facts: Facts, kind: Kind, steps: Sequence[PlannedStep], found: 
             return _step(planned, seen)
         else:
             exhausted.append(planned)
-    if exhausted:
+    if exhausted and all(stop.reason is not Reason.CRASH_LOOP for stop in stops):
         return Stop(Reason.NOTHING_LEFT, f"{_in_vain(exhausted, facts)}; {seen}")
     worst = min(stops, key=lambda one: WORTH_TELLING.index(one.reason))
     return Stop(worst.reason, f"{seen}: {worst.detail}")

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from core.durations import Duration
 from core.sites import Options
+from core.sites.validate import nearest
+from remediator.actions import ACTIONS
 from remediator.incident import Mode
 
+POWER = frozenset({"boot_linode", "reboot_linode"})
 HOOK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def _known_action(value: str) -> str:
+    if value not in ACTIONS:
+        hint = nearest(value, ACTIONS) or f" (known: {', '.join(sorted(ACTIONS))})"
+        raise ValueError(f"there is no action {value!r}{hint}")
+    return value
 
 
 class StepOptions(Options):
     """One step: an action, how often it may be tried in one incident, and how long it gets to help."""
 
-    action: Literal["restart_container", "boot_linode", "reboot_linode", "run_hook"]
+    action: Annotated[str, AfterValidator(_known_action)] = Field(json_schema_extra={"enum": [*ACTIONS]})
     attempts: int = Field(1, ge=1, le=10, description="Times in one incident.")
     wait: Duration | None = Field(None, description="After an attempt; default: remediation.cooldown.")
     mode: Mode | None = Field(None, description="observe or approve, for this step alone.")
@@ -32,8 +42,12 @@ class StepOptions(Options):
 
     @model_validator(mode="after")
     def _hook_where_needed(self) -> StepOptions:
-        if (self.action == "run_hook") != (self.hook is not None):
-            raise ValueError("hook belongs to run_hook, and run_hook needs one")
+        if self.action == "run_hook" and self.hook is None:
+            raise ValueError("run_hook needs hook: the name of one of the server's hooks")
+        if self.action != "run_hook" and self.hook is not None:
+            raise ValueError(f"hook belongs to run_hook, not to {self.action}")
+        if self.mode is Mode.AUTO:
+            raise ValueError("mode: auto allows nothing that the site forbids; say observe or approve")
         return self
 
 
@@ -50,3 +64,12 @@ class PlaybookOptions(Options):
 
     answers_wrongly: Steps = Field((), description="It answers with a wrong status, body or header.")
     does_not_answer: Steps = Field((), description="It refuses, resets, or does not answer in time.")
+
+    @field_validator("answers_wrongly")
+    @classmethod
+    def _no_power(cls, value: Steps) -> Steps:
+        for number, step in enumerate(value):
+            if step.action in POWER:
+                where = f"step {number + 1}, {step.action}"
+                raise ValueError(f"{where}: never where the site answers, as then its server lives")
+        return value
