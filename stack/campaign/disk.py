@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+_MNT_DETACH = 2
 _CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_PRIVATE = 16384, 1 << 18
 _SIZE = "size=192m,mode=0700"
@@ -20,6 +21,11 @@ class SmallDisk:
         folder.mkdir(parents=True, exist_ok=True)
         self.can_be_full = os.geteuid() == 0 and _mount(folder)
         self._filler = folder / "filler"
+
+    def close(self) -> None:
+        """Take the disk away, with what is on it."""
+        if self.can_be_full:
+            ctypes.CDLL(None).umount2(os.fsencode(self.folder), _MNT_DETACH)
 
     def fill(self) -> None:
         """Leave no byte free."""

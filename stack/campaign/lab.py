@@ -50,6 +50,8 @@ class Lab:
     api: API
     disk: SmallDisk
     storage_url: str
+    within: float
+    """Seconds within which an outage ends, or a human has it."""
     open_sites: set[str] = field(default_factory=set)
     mended: set[str] = field(default_factory=set)
     alone: dict[str, threading.Lock] = field(default_factory=dict)
@@ -115,7 +117,9 @@ def watched() -> list[str]:
 
 
 @contextmanager
-def running_lab(folder: Path, storage_url: str | None, launcher: Sequence[str] = LAUNCHER) -> Iterator[Lab]:
+def running_lab(
+    folder: Path, storage_url: str | None, within: float, launcher: Sequence[str] = LAUNCHER
+) -> Iterator[Lab]:
     """Build the lab in a folder; the remediator is started by whoever calls `process.keep`."""
     disk = SmallDisk(folder / "disk")
     url = storage_url or f"sqlite:///{disk.folder}/remediator.db"
@@ -138,7 +142,9 @@ def running_lab(folder: Path, storage_url: str | None, launcher: Sequence[str] =
         process = Process(ledger, folder, _arguments(folder, url, port, addresses), _secrets(), launcher)
         alertmanager.url = f"http://127.0.0.1:{port}/webhook/alertmanager"
         api = API(f"http://127.0.0.1:{port}", API_TOKEN)
-        lab = Lab(ledger, world, exporter, alertmanager, account, faults, sites, process, api, disk, url)
+        lab = Lab(
+            ledger, world, exporter, alertmanager, account, faults, sites, process, api, disk, url, within
+        )
         ssh.start()
         watch = threading.Thread(target=lab.look, name="watch", daemon=True)
         watch.start()
@@ -150,6 +156,7 @@ def running_lab(folder: Path, storage_url: str | None, launcher: Sequence[str] =
             alertmanager.stop()
             process.end()
             ssh.stop()
+            disk.close()
 
 
 def _arguments(folder: Path, url: str, port: int, addresses: dict[str, str]) -> list[str]:

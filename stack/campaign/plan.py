@@ -69,24 +69,46 @@ class Planned:
         return f"{self.number}: {self.outage}" + (f" + {', '.join(self.faults)}" if self.faults else "")
 
 
-def draw(incidents: int, seed: int, without: Collection[str] = ()) -> list[Planned]:
-    """Return the plan of a seed; `without`: faults that this machine cannot have."""
-    dice = random.Random(seed)
-    outages = _outages(incidents, dice)
-    return [_planned(number, outage, dice, without) for number, outage in enumerate(outages, 1)]
+NONE = "none"
+"""Instead of a fault's name: no faults at all."""
 
 
-def _outages(incidents: int, dice: random.Random) -> list[str]:
-    once = dice.sample([*OUTAGES], len(OUTAGES))
-    more = dice.choices([*OUTAGES], [*OUTAGES.values()], k=max(0, incidents - len(once)))
+@dataclass(frozen=True)
+class Wanted:
+    """What a plan is drawn from; no `outages`, or no `faults`: of all of them, each with its weight.
+
+    `without`: faults that this machine cannot have.
+    """
+
+    incidents: int
+    seed: int
+    outages: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    without: Collection[str] = ()
+
+
+def draw(wanted: Wanted) -> list[Planned]:
+    """Return the plan of a seed."""
+    dice = random.Random(wanted.seed)
+    outages = _outages(wanted, dice)
+    return [_planned(number, outage, dice, wanted) for number, outage in enumerate(outages, 1)]
+
+
+def _outages(wanted: Wanted, dice: random.Random) -> list[str]:
+    incidents = wanted.incidents
+    weights = {name: OUTAGES[name] for name in wanted.outages or OUTAGES}
+    once = dice.sample([*weights], len(weights))
+    more = dice.choices([*weights], [*weights.values()], k=max(0, incidents - len(once)))
     chosen = [*once[:incidents], *more]
     dice.shuffle(chosen)
     return chosen
 
 
-def _planned(number: int, outage: str, dice: random.Random, without: Collection[str]) -> Planned:
-    possible = [one for one in _possible(outage) if one not in without]
+def _planned(number: int, outage: str, dice: random.Random, wanted: Wanted) -> Planned:
+    possible = wanted.faults or [one for one in _possible(outage) if one not in wanted.without]
     count = (dice.random() < _AT_RISK) + (dice.random() < _TWICE)
+    if wanted.faults:
+        count = 0 if NONE in wanted.faults else 1
     faults = tuple(dict.fromkeys(dice.choice(possible) for _ in range(count)))
     delays = tuple(round(dice.uniform(0.0, 5.0), 2) for _ in faults)
     return Planned(number, outage, faults, delays, dice.randrange(2**32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stack.campaign.accounts import ACCOUNTS
@@ -18,52 +18,50 @@ HANDS_OFF = ("paused", "maintenance", "observed", "unwatched", "removed", "human
 
 
 @dataclass(frozen=True)
-class Report:
-    """A campaign's ledger, summed up."""
+class About:
+    """Which campaign it was, and the command that replays it."""
 
     seed: int
     storage: str
+    command: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A campaign's ledger, summed up."""
+
+    about: About
     seconds: float
     counts: dict[str, dict[str, int]]
     checked: dict[str, int]
     broken: tuple[Broken, ...]
-    command: str
-    notes: tuple[str, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is written to a file."""
         broken = [{"invariant": one.invariant, "what": one.what, "at": one.at} for one in self.broken]
         return {
-            "seed": self.seed,
-            "storage": self.storage,
+            **asdict(self.about),
             "seconds": round(self.seconds, 1),
             "counts": self.counts,
             "checked": self.checked,
             "broken": broken,
-            "command": self.command,
-            "notes": [*self.notes],
         }
 
 
-def report(history: History, book: Book, seed: int, storage: str, command: str, note: str = "") -> Report:
-    """Check every invariant, and sum up."""
+def report(history: History, book: Book, about: About, over: bool = True) -> Report:
+    """Check every invariant, and sum up; one that is not `over` has not ended every incident."""
     broken = [one for check in CHECKS.values() for one in check(history)]
-    broken += [one for account in ACCOUNTS.values() for one in account(history, book)]
-    return Report(
-        seed=seed,
-        storage=storage,
-        seconds=history.ledger.now(),
-        counts=_counts(history, book),
-        checked=_checked(history, book),
-        broken=tuple(broken),
-        command=command,
-        notes=(note,) if note else (),
-    )
+    accounts = {name: one for name, one in ACCOUNTS.items() if over or name != "ends"}
+    broken += [one for account in accounts.values() for one in account(history, book)]
+    counts, checked = _counts(history, book), _checked(history, book)
+    return Report(about, history.ledger.now(), counts, checked, tuple(broken))
 
 
 def lines(found: Report, history: History) -> Iterator[str]:
     """Tell it to people."""
-    yield f"campaign of {found.seconds:.0f} s on {found.storage}, seed {found.seed}"
+    about = found.about
+    yield f"campaign of {found.seconds:.0f} s on {about.storage}, seed {about.seed}"
     for name, counted in found.counts.items():
         told = ", ".join(
             f"{what} {times}" for what, times in sorted(counted.items(), key=lambda one: -one[1])
@@ -74,14 +72,15 @@ def lines(found: Report, history: History) -> Iterator[str]:
     for name, times in found.checked.items():
         yield f"  {'BROKEN' if name in failed else 'holds':<7}{name:<16}{times}"
     yield from (f"  BROKEN {name}" for name in sorted(failed - found.checked.keys()))
-    yield from (f"note: {note}" for note in found.notes)
+    if about.note:
+        yield f"note: {about.note}"
     for one in found.broken[:MOST_TOLD]:
         yield f"\nBROKEN {one.invariant}: {one.what}"
         yield from (f"    {line}" for line in history.ledger.around(one.at, set(one.words)))
     if len(found.broken) > MOST_TOLD:
         yield f"\n… and {len(found.broken) - MOST_TOLD} more"
     if found.broken:
-        yield f"\nreplay with: {found.command}"
+        yield f"\nreplay with: {about.command}"
 
 
 def _counts(history: History, book: Book) -> dict[str, dict[str, int]]:

@@ -104,7 +104,7 @@ class Run:
     def _see_all_closed(self) -> None:
         """Give what the storms left open its time: every site is well by now."""
         lab = self._lab
-        deadline = time.monotonic() + ALL_OVER_SECONDS
+        deadline = time.monotonic() + min(ALL_OVER_SECONDS, lab.within)
         quiet = 0
         while time.monotonic() < deadline and quiet < 6:
             self._keep()

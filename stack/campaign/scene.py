@@ -13,8 +13,6 @@ from stack.campaign.ledger import Kind
 from stack.campaign.plan import Planned
 from stack.campaign.world import Container, Server
 
-SEEN_THROUGH_SECONDS = 120.0
-"""An outage ends, or a human has it, within this."""
 A_PERSON_TAKES = 0.6
 QUIET = 1.0
 """Seconds for which all must be over before it is."""
@@ -96,7 +94,7 @@ class Scene:
         `answer`: and approves whatever is asked.
         """
         lab, wanted = self.lab, sites or tuple(self.sites)
-        deadline, quiet = lab.ledger.now() + SEEN_THROUGH_SECONDS, 0.0
+        deadline, quiet = lab.ledger.now() + lab.within, 0.0
         while lab.ledger.now() < deadline:
             lab.wait(0.2)
             self._let_a_person_mend(wanted)

@@ -20,8 +20,8 @@ NEEDING = frozenset({"web-01", "web-02", "web-33"})
 REMEDIATION: dict[str, Any] = {
     "max_unhealthy": "50%",
     "attempts": 3,
-    "per": "60s",
-    "cooldown": "2s",
+    "per": "120s",
+    "cooldown": "7s",
     "prove_within": "5s",
     "stop_timeout": "1s",
     "storm_cooldown": "1s",

@@ -1,0 +1,122 @@
+"""The remediator with one of its rules taken out: `python -m tests.campaign.without RULE …`, as launch.py.
+
+A guard alone is not all of a rule: what is asked again before the act, or held by the database, goes too.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from stack.campaign import launch
+
+
+def main() -> None:
+    """Take the rule out, then be the lab's launcher."""
+    rule = sys.argv.pop(1)
+    from remediator.guards import GUARDS
+    from remediator.guards.verdict import Allow
+
+    if rule in GUARDS:
+        GUARDS[rule] = lambda _facts, _step, _now: Allow()  # type: ignore[index]
+    elif rule not in MORE:
+        raise SystemExit(f"there is no rule {rule}")
+    MORE.get(rule, lambda: None)()
+    launch.main()
+
+
+def _paused() -> None:
+    from remediator import last_check, stages
+
+    for module in (last_check, stages):
+        _replace(module, "paused", lambda _attempt, _pauses: False)
+
+
+def _max_unhealthy() -> None:
+    from remediator import gather
+    from remediator.guards.verdict import Allow
+
+    _replace(gather, "max_unhealthy", lambda _facts, _step, _now: Allow())
+
+
+def _fresh_probe() -> None:
+    """Believe the alert."""
+    from remediator.exporter_client import ExporterClient
+    from remediator.incident import Probe
+
+    def probe(self: Any, site: str) -> Probe:
+        return Probe(site, False, self._now(), "status", "the alert says so")
+
+    _replace(ExporterClient, "probe", probe)
+
+
+def _server_lease() -> None:
+    """Give a server to whoever wants it."""
+    from sqlalchemy import update
+
+    from remediator import store_attempts
+    from remediator.store_schema import LEASES
+
+    taken = store_attempts.take_lease
+
+    def take(connection: Any, server: str, owner: str, now: float, ttl: float, attempt: Any = None) -> Any:
+        lease = store_attempts.lease_of(connection, server)
+        if lease is None:
+            return taken(connection, server, owner, now, ttl, attempt)
+        values = {"owner": owner, "expires_at": now + ttl, "attempt_id": attempt}
+        connection.execute(update(LEASES).where(LEASES.c.server == server).values(**values))
+        return lease.fence
+
+    _replace(store_attempts, "take_lease", take)
+
+
+def _mode() -> None:
+    from remediator import policy
+
+    _replace(policy, "mode", lambda _document, _site: "auto")
+
+
+def _permission(name: str) -> Callable[[], None]:
+    def allow() -> None:
+        from remediator.actions.action import Server
+
+        def read(self: Any, wanted: str) -> Any:
+            return True if wanted == name else object.__getattribute__(self, wanted)
+
+        _replace(Server, "__getattribute__", read)
+
+    return allow
+
+
+def _known_hosts() -> None:
+    """Trust whatever host key is shown."""
+    from remediator.connect import ssh
+
+    _replace(ssh, "verify", lambda _settings, _known, _shown: None)
+
+
+def _stored() -> None:
+    """Answer a notification with 200 without keeping it."""
+    from remediator import ingest
+
+    _replace(ingest, "add_notification", lambda _connection, **_values: 0)
+
+
+def _replace(owner: Any, name: str, by: Any) -> None:
+    getattr(owner, name)  # it must be there to be taken out
+    setattr(owner, name, by)
+
+
+MORE: dict[str, Callable[[], None]] = {
+    "paused": _paused,
+    "max_unhealthy": _max_unhealthy,
+    "fresh_probe": _fresh_probe,
+    "server_lease": _server_lease,
+    "mode": _mode,
+    "may_reboot": _permission("may_reboot"),
+    "may_boot": _permission("may_boot"),
+    "known_hosts": _known_hosts,
+    "stored": _stored,
+}
+
+if __name__ == "__main__":
+    main()
