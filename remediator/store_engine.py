@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -99,6 +99,7 @@ def _sqlite(url: URL, busy_timeout: float) -> Engine:
     )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _leave_what_is_broken)
     if url.database and there:
         _watch_file(engine, Path(url.database))
     return engine
@@ -128,6 +129,13 @@ def _begin(connection: Connection) -> None:
     """Take the write lock at once in a writing transaction: a late upgrade of the lock cannot wait."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _leave_what_is_broken(context: ExceptionContext) -> None:
+    """Open the file anew after a fault of the disk: a connection that found it read-only stays so."""
+    said = str(context.original_exception)
+    if any(word in said for word in ("readonly", "disk I/O", "unable to open", "malformed")):
+        context.is_disconnect = True
 
 
 def _watch_file(engine: Engine, path: Path) -> None:

@@ -9,10 +9,18 @@ from stack.programs import find_program
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.remediator import databases
 
-ON_BOTH = {"test_store", "test_durable_audit", "test_healing", "test_ingest", "test_crashes"}
+ON_BOTH = {
+    "test_store",
+    "test_durable_audit",
+    "test_durable_history",
+    "test_healing",
+    "test_ingest",
+    "test_crashes",
+}
 QUICK = {"test_store", "test_durable_audit"}
 """Quick enough on PostgreSQL too to run always; the others do so with --full."""
 SQLITES_OWN = {
+    "test_where_there_is_no_database_none_is_made",
     "test_an_older_database_gets_the_triggers_too",
     "test_the_database_is_its_owners_alone",
     "test_a_read_only_database_is_told",

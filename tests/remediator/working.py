@@ -26,6 +26,7 @@ from remediator.incident import Look
 from remediator.schema import PART
 from remediator.server import serve
 from remediator.service import Remediator, Settings
+from remediator.storage import once_there
 from tests.remediator.doubles import QUICK, slower
 
 SIGNALS = {"dies": signal.SIGKILL, "hangs": signal.SIGSTOP}
@@ -117,7 +118,7 @@ def main(folder: Path, point: str, exporter: str, alertmanager: str, port: int) 
         now=SteadyClock(wall=lambda: time.time() + skew),
         look=lambda _target, world: Look(world.now(), "ok"),
     )
-    serve(Remediator(settings), "127.0.0.1", port)
+    serve(once_there(lambda: Remediator(settings), settings.storage_url), "127.0.0.1", port)
 
 
 if __name__ == "__main__":
