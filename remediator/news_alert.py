@@ -181,7 +181,7 @@ def _held(told: Story) -> Texts:
     why = str(decision["detail"] or decision["reason"]).replace("_", " ")
     said = [words.down_since(told.incident), f"Sitemedic does nothing about it now: {why}."]
     said.append(words.tried(told.attempts))
-    summary = f"{told.incident.site}: nothing is done, {why}"
+    summary = f"{told.incident.site}: nothing is done ({why})"
     return summary, " ".join(said), {"reason": str(decision["reason"])}
 
 

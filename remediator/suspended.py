@@ -94,9 +94,10 @@ class Suspended:
         since, until = words.moment(storm.since), words.moment(storm.seen_at) if over else ""
         what, cooldown = _WHAT.get(reason, storm.reason), self._policy().limits.storm_cooldown
         said = (
-            f"Nothing was healed from {since} until {until}"
+            f"Nothing was healed from {since} until {until}: {what}."
             if over
-            else f"Nothing is healed since {since}, and not before {format_duration(cooldown)} after its end"
+            else f"Nothing is healed since {since}: {what}. Healing goes on {format_duration(cooldown)} after"
+            " that is over."
         )
         verb = "was" if over else "is"
         return {
@@ -107,7 +108,7 @@ class Suspended:
                 **({"until": until} if until else {}),
                 "reason": storm.reason,
                 "day": since[:10].replace("-", ""),
-                "description": f"{said}: {what}. {_CHECKS.get(reason, '')}.",
+                "description": f"{said} {_CHECKS.get(reason, '')}.",
                 "runbook_url": "docs/runbooks/HealingSuspended.md",
             },
             "startsAt": rfc3339(storm.since),

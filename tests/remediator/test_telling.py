@@ -115,7 +115,7 @@ def test_what_is_held_back_for_long_is_told_with_who_and_why(tmp_path: Path) -> 
         at_work.client.post("/api/v1/pause", json=pause, headers=API)
         breaks(at_work, "www")
         alert = is_told(at_work, "held_long")
-        said = "www: nothing is done, server:web paused by ann: we move the database"
+        said = "www: nothing is done (server:web paused by ann: we move the database)"
         assert alert["annotations"]["summary"] == said
         at_work.client.delete("/api/v1/pause", json={"scope": "server:web"}, headers=API)
         at_work.wait("www", "recovered", 20)
