@@ -21,6 +21,7 @@ COMMANDS = {
     "config": ("stack.configure.config_cli:config_group", "Check sites.yml, show a site's settings."),
     "doctor": ("stack.doctor_cli:doctor_command", "Would healing work right now? Tell each fault's mend."),
     "server": ("stack.server_cli:server_group", "Print what to put on a server."),
+    "history": ("stack.history_cli:history_command", "Show what happened and why, or export it."),
     "render": ("stack.render_cli:render_command", "Write Prometheus's and Alertmanager's configuration."),
     "pause": ("stack.pause_cli:pause_command", "Have nothing healed, or show what is paused."),
     "resume": ("stack.pause_cli:resume_command", "Let healing go on."),

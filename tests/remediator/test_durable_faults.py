@@ -65,10 +65,20 @@ def quickest(ask: Callable[[], Any], times: int = 5) -> float:
 def test_a_file_that_has_gone_takes_nothing_until_it_is_back(tmp_path: Path) -> None:
     data, away = tmp_path / "data", tmp_path / "away"
     data.mkdir()
-    with on(f"sqlite:///{data}/remediator.db"), lab(tmp_path) as at_work:
-        with healed_after(at_work, lambda: data.rename(away), lambda: away.rename(data)):
-            assert not data.exists(), "an empty one was made in its stead"
-            assert at_work.client.get("/-/ready").status_code == 503
+
+    def lose() -> None:
+        data.rename(away)
+
+    def find() -> None:
+        away.rename(data)
+
+    with (
+        on(f"sqlite:///{data}/remediator.db"),
+        lab(tmp_path) as at_work,
+        healed_after(at_work, lose, find),
+    ):
+        assert not data.exists(), "an empty one was made in its stead"
+        assert at_work.client.get("/-/ready").status_code == 503
 
 
 def test_a_file_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
