@@ -126,6 +126,7 @@ class Process:
                 self._move(number, State.OBSERVING, decision)
                 return IDLE
             case Verb.ASK:
+                self.watch.asked(self._act_of(facts, decision, time, clock, 0))
                 self._ask(number, decision, time, clock)
                 return RECHECK
             case Verb.ESCALATE:
@@ -162,14 +163,14 @@ class Process:
         incident, target = facts.incident, facts.target
         act = self._act_of(facts, decision, time, clock, len(self.memory.attempts) + 1)
         if target is None:
-            self.watch.claimed(act)
+            self.watch.claimed(act, incident.state, incident.reason)
             return RECHECK
         values = {"server": act.server, "target": act.container, "action": act.action, "step": act.step}
         number = self.memory.claim(incident, values, facts.epoch, clock)
         if number is None:
             return 1.0
         self.mine.add(number)
-        self.watch.claimed(act)
+        self.watch.claimed(act, incident.state, incident.reason)
         self._later(time + 1.0, lambda at: self._prepared(number, at))
         return RECHECK
 

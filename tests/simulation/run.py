@@ -27,12 +27,14 @@ class Life:
     decide: Decide
     process: Process | None = None
     killed: int = 0
+    skew: float = 0.0
     before: Mapping[str, str | None] = field(default_factory=dict)
 
-    def begin(self, time: float, skew: float) -> None:
-        """Start a process."""
+    def begin(self, time: float, jump: float) -> None:
+        """Start a process; the clock was set by so much since the last one."""
+        self.skew += jump
         self.process = Process(
-            self.world, self.memory, self.watch, self.timeline, self.gathering, self.decide, skew
+            self.world, self.memory, self.watch, self.timeline, self.gathering, self.decide, self.skew
         )
         self.process.asked = self.killed
         self.process.start(time)
@@ -65,7 +67,7 @@ def live(plan: Plan, decide: Decide) -> Watch:
     life.begin(0.0, 0.0)
     for one in world.every(What.CRASH):
         timeline.at(one.at, life.kill)
-        timeline.at(one.at + one.lasts, lambda time, skew=one.much: _again(life, time, skew))  # type: ignore[misc]
+        timeline.at(one.at + one.lasts, lambda time, jump=one.much: _again(life, time, jump))  # type: ignore[misc]
     for one in (*world.every(What.PAUSED), *world.every(What.REMOVED), *world.every(What.OBSERVED)):
         timeline.at(one.at + one.lasts, lambda time: _wake_all(life, time))
     timeline.at(TICK, life.tick)
@@ -74,9 +76,9 @@ def live(plan: Plan, decide: Decide) -> Watch:
     return watch
 
 
-def _again(life: Life, time: float, skew: float) -> None:
+def _again(life: Life, time: float, jump: float) -> None:
     if life.process is None:
-        life.begin(time, skew)
+        life.begin(time, jump)
 
 
 def _wake_all(life: Life, time: float) -> None:

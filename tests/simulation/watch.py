@@ -18,6 +18,8 @@ PROBE_AGE = 10.0
 STORM_COOLDOWN = 120.0
 STORM_NOTED = 5.0
 """A storm that goes on is noted again this often, so that its cooldown may begin that much earlier."""
+TAKEN_UP_AGAIN = ("for_a_human", "no_target", "cannot_tell")
+"""Why an incident may be with a human and yet be taken up again: nothing was done in vain."""
 START_GRACE = 15.0
 ABANDONED_COOLDOWN = 10.0
 
@@ -52,7 +54,7 @@ class Watch:
     memory: Memory
     done: list[Done] = field(default_factory=list)
     under_way: dict[int, Act] = field(default_factory=dict)
-    looked: dict[int, tuple[float, str]] = field(default_factory=dict)
+    looked: dict[int, tuple[float, str, str]] = field(default_factory=dict)
     answers: dict[tuple[int, str], tuple[bool, float, bool]] = field(default_factory=dict)
     storm_at: tuple[float, float] = (-1e9, -1e9)
     started_at: float = 0.0
@@ -68,7 +70,8 @@ class Watch:
         """The remediator has looked at a server: what it could have seen of its Linode."""
         found = self.world.linode(server, time)
         status = found[0] if found is not None else "unknown"
-        self.looked[incident] = (self.world.foreign_until(server, time), status)
+        until, ssh = self.world.foreign_until(server, time), self.world.ssh(server, time)
+        self.looked[incident] = (until, status, ssh)
 
     def answered(self, incident: int, step: str, approved: bool, clock: float) -> None:
         """A person has answered."""
@@ -86,9 +89,25 @@ class Watch:
         )
         if not watched_only and self._storm(self.world.sites[incident.site], time):
             self.storm_at = (time, clock)
+            if decision.verb is Verb.ESCALATE:
+                raise Broken("a_human_in_a_storm", f"{incident.site}: {decision.reason}")
 
-    def claimed(self, act: Act) -> None:
-        """An act was decided on: everything that must hold for it."""
+    def claimed(self, act: Act, state: State, reason: str | None) -> None:
+        """An act was decided on, for an incident that was in this state: everything that must hold for it."""
+        site = self._may_be_done(act)
+        self._approved(act, site)
+        if state is State.NEEDS_HUMAN and reason not in TAKEN_UP_AGAIN:
+            raise Broken("with_a_human", f"{act.site}: {reason}")
+        self.under_way[act.attempt] = act
+        answer = self.answers.get((act.incident, act.step))
+        if answer is not None:
+            self.answers[act.incident, act.step] = (answer[0], answer[1], True)
+
+    def asked(self, act: Act) -> None:
+        """People were asked whether it may be done: as soon as they say yes, it must be possible."""
+        self._may_be_done(act)
+
+    def _may_be_done(self, act: Act) -> SitePlan:
         site = self.world.sites.get(act.site)
         if site is None or self.world.now(What.REMOVED, act.time, act.site) is not None:
             raise Broken("unknown_target", act.site)
@@ -103,11 +122,7 @@ class Watch:
         self._not_too_often(act, site)
         if act.action in POWER:
             self._may_use_power(act)
-        self._linode_is_free(act)
-        self.under_way[act.attempt] = act
-        answer = self.answers.get((act.incident, act.step))
-        if answer is not None:
-            self.answers[act.incident, act.step] = (answer[0], answer[1], True)
+        return site
 
     def acted(self, act: Act) -> None:
         """An act is done now: what may have changed since it was decided on."""
@@ -148,6 +163,8 @@ class Watch:
             raise Broken("observe", act.site)
         if self.world.now(What.OBSERVED, act.time, act.site) is not None:
             raise Broken("observe", act.site)
+
+    def _approved(self, act: Act, site: SitePlan) -> None:
         if Mode.APPROVE in (site.mode, self._planned(act, site).mode):
             approved, at, used = self.answers.get((act.incident, act.step), (False, 0.0, False))
             if not approved or used or act.clock >= at + self.world.plan.approval_lasts:
@@ -283,8 +300,11 @@ class Watch:
         allowed = server.may_reboot if act.action == "reboot_linode" else server.may_boot
         if server.linode is None or not allowed:
             raise Broken("not_allowed", f"{act.action} of {act.server}")
-        if act.time < self.looked.get(act.incident, (0.0, ""))[0]:
+        until, status, ssh = self.looked.get(act.incident, (0.0, "", ""))
+        if act.time < until or status == "rebooting":
             raise Broken("foreign_event", f"{act.action} of {act.server}")
+        if ssh not in ("unreachable", "timeout"):
+            raise Broken("living_server", f"{act.action} of {act.server}, SSH {ssh}")
         if act.action != "reboot_linode":
             return
         if not any(self.world.canaries(act.time)):
@@ -292,10 +312,6 @@ class Watch:
         for name, one in self.world.sites.items():
             if name != act.site and one.server == act.server and self.world.seen(name, act.time) is None:
                 raise Broken("healthy_neighbour", f"{act.action} under {name}")
-
-    def _linode_is_free(self, act: Act) -> None:
-        if self.looked.get(act.incident, (0.0, ""))[1] == "rebooting" and act.action in POWER:
-            raise Broken("linode_busy", f"{act.action} of {act.server}")
 
     # --- how it must end ---
 

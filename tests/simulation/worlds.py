@@ -62,6 +62,9 @@ OF_PEOPLE = (
     What.PAUSED,
     What.MAINTENANCE,
     What.SILENCED,
+    What.PAUSED,
+    What.MAINTENANCE,
+    What.SILENCED,
     What.REMOVED,
     What.OBSERVED,
     What.FALSE_ALERT,
@@ -94,7 +97,7 @@ def _when(draw: st.DrawFn, longest: int) -> tuple[float, float]:
 
 def _server(draw: st.DrawFn, name: str) -> ServerPlan:
     linode = _mostly(draw, 7, None, None)
-    ours = _mostly(draw, False, True)
+    ours = _mostly(draw, False, True, of=7)
     may_reboot = linode is not None and _mostly(draw, True, False, False)
     may_boot = linode is not None and _mostly(draw, True, False, False)
     return ServerPlan(name, linode, may_reboot, may_boot, ours and linode is None, ours)
@@ -104,13 +107,14 @@ def _sites(draw: st.DrawFn, on: Sequence[ServerPlan]) -> tuple[SitePlan, ...]:
     usual = _mostly(draw, Mode.AUTO, Mode.APPROVE, Mode.APPROVE)
     found: list[SitePlan] = []
     for number in range(_one(draw, (9, 7, 5, 1, 2, 3))):
+        host = on[number % len(on)]
         app = number > 0 and _mostly(draw, False, True, True)
         name = f"{found[0].name}/app{number}" if app else f"s{number}"
         found.append(
             SitePlan(
                 name,
-                _mostly(draw, on[number % len(on)].name, None),
-                _mostly(draw, f"c{number}", "c0", "sitemedic-web"),
+                _mostly(draw, host.name, None),
+                _mostly(draw, f"c{number}", "c0", "sitemedic-web", of=4 if host.ours else 12),
                 _mostly(draw, 1, 0, 2, of=20),
                 _mostly(draw, usual, Mode.OBSERVE, Mode.APPROVE),
                 (found[-1].name,) if found and _mostly(draw, False, True) else (),
@@ -128,10 +132,13 @@ def _outage(draw: st.DrawFn) -> tuple[Trouble, int]:
     return Trouble(What.OUTAGE, at, lasts, how=how, cure=cure), draw(_up_to(8))
 
 
+KINDS = (OF_SERVERS, OF_EVERYTHING, OF_PEOPLE)
+
+
 @st.composite
-def _beside(draw: st.DrawFn) -> tuple[Trouble, int, float]:
+def _beside(draw: st.DrawFn, kinds: tuple[tuple[What, ...], ...]) -> tuple[Trouble, int, float]:
     """Draw what befalls a server or everything, or what people do; with the number of the outage it is near."""
-    what = _one(draw, _one(draw, (OF_SERVERS, OF_SERVERS, OF_EVERYTHING, OF_PEOPLE)))
+    what = _one(draw, _one(draw, kinds))
     at, lasts = _when(draw, LONGEST[what])
     how, much = _one(draw, WAYS.get(what, ("",))), _one(draw, MUCH.get(what, (0.0,)))
     cure = Cure.BOOT if what is What.SERVER_OFF else Cure.NOTHING
@@ -161,7 +168,7 @@ def _near(drawn: tuple[Trouble, int, float], outages: Sequence[Trouble], plan: M
 
 
 _OUTAGES = st.lists(_outage(), min_size=6, max_size=16)
-_BESIDE = st.lists(_beside(), max_size=12)
+_BESIDE = st.lists(_beside(KINDS), max_size=14)
 _ANSWERS = st.lists(
     st.builds(Answering, st.sampled_from([5.0, 60.0, 400.0]), st.sampled_from([True, True, False, None])),
     min_size=1,
@@ -169,9 +176,14 @@ _ANSWERS = st.lists(
 )
 
 
+@cache
+def plans(*often: What) -> st.SearchStrategy[Plan]:
+    """Return worlds; where kinds of trouble are named, every second one is of these."""
+    return _plans(st.lists(_beside((often, *KINDS, often, often)), max_size=14) if often else _BESIDE)
+
+
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
-    """Draw a world."""
+def _plans(draw: st.DrawFn, besides: st.SearchStrategy[list[tuple[Trouble, int, float]]]) -> Plan:
     on = tuple(_server(draw, name) for name in "abc"[: _one(draw, (2, 1, 3))])
     sites = _sites(draw, on)
     names = [one.name for one in sites]
@@ -180,7 +192,7 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan(
         on,
         sites,
-        (*outages, *(_near(one, outages, hosts) for one in draw(_BESIDE))),
+        (*outages, *(_near(one, outages, hosts) for one in draw(besides))),
         tuple(draw(_ANSWERS)),
         canaries=_mostly(draw, 2, 0, 0),
         max_unhealthy=_mostly(draw, 0.5, 0.3, 0.4, 1.0, 0.0),
