@@ -16,6 +16,7 @@ from core.sites import Document, load
 from exporter.configuration import refuse_unreadable_files
 from remediator.schema import file_faults, servers
 from stack import checked
+from stack.configure.idle_playbooks import idle_playbooks
 from stack.configure.schema_cli import schema_command
 from stack.configure.show import show_command
 from stack.configure.unsafe import warnings
@@ -61,7 +62,7 @@ def check_command(file: Path) -> None:
         if faults := checked.faults(Path(folder) / "rendered"):
             raise StackError("\n".join(faults))
         compose = list(_compose_notes(file.absolute().parent))
-    for line in (*notes, *checked.unchecked(), *compose):
+    for line in (*notes, *idle_playbooks(document), *checked.unchecked(), *compose):
         click.echo(f"Note: {line}")
     for line in warnings(document, environ, settings.smtp):
         click.echo(f"Unsafe: {line}")

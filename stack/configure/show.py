@@ -12,8 +12,10 @@ from core.sites import Document, Setting, Site, effective
 from exporter.configuration import BY_PROBER, default_timeout
 from exporter.site_options import SiteOptions, prober_of
 from exporter.target import instance
-from remediator.actions.action import Target
-from remediator.schema import mode, needs_of, servers, targets
+from remediator.actions.action import Server, Target
+from remediator.incident import Kind
+from remediator.playbooks import PlannedStep, Playbook
+from remediator.schema import mode, needs_of, playbooks, servers, targets
 from stack.alerting import site_mail_to
 from stack.errors import StackError
 from stack.parts import PARTS
@@ -94,8 +96,28 @@ def _healing(document: Document, site: Site, target: Target) -> Iterator[str]:
     yield f"Healing ({mode(document, site).value}): restarts {container} on {server.name} {where}."
     if server.may_reboot:
         yield f"May reboot Linode {server.linode}."
+    if server.may_boot:
+        yield f"May boot Linode {server.linode} when it is switched off."
+    yield from _playbook(playbooks(document)[site.name], document, server)
     if needs := needs_of(document, site):
         yield f"Healed only while these are healthy: {', '.join(needs)}."
+
+
+def _playbook(playbook: Playbook, document: Document, server: Server) -> Iterator[str]:
+    place = "built in" if playbook.built_in else f"{document.path.name}: playbooks.{playbook.name}"
+    yield f"Playbook {playbook.name} ({place}), the first step that what is found allows:"
+    for kind in (Kind.ANSWERS_WRONGLY, Kind.DOES_NOT_ANSWER):
+        steps = [_step(one, server) for one in playbook.steps(kind)]
+        yield f"  {kind.replace('_', ' ')}: {', '.join((*steps, 'a human'))}"
+
+
+def _step(step: PlannedStep, server: Server) -> str:
+    notes = [f"{step.at_most} times at most"] if step.at_most > 1 else []
+    notes += [f"then {format_duration(step.wait)} of rest"] if step.wait is not None else []
+    notes += [f"mode {step.mode}"] if step.mode is not None else []
+    allowed = {"reboot_linode": server.may_reboot, "boot_linode": server.may_boot}.get(step.action, True)
+    notes += [] if allowed else ["not allowed on this server"]
+    return step.name + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _people(addresses: tuple[str, ...]) -> str:

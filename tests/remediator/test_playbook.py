@@ -1,4 +1,4 @@
-"""Which step is next, as a table: the kind of outage, what was found, what was tried; and the words for it."""
+"""Which step is next, as a table: kind of outage, what was found, what was tried; and the words for it."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -59,6 +59,43 @@ def test_show_tells_settings_origins_and_what_they_come_to_without_a_password(fo
     assert "Healed only while these are healthy: db." in lines
 
 
+def test_show_tells_the_playbook_and_where_it_comes_from(folder: Path) -> None:
+    lines = asked(folder, "show", "shop").output.splitlines()
+    assert "Playbook default (built in), the first step that what is found allows:" in lines
+    assert "  answers wrongly: restart_container (2 times at most), a human" in lines
+    assert lines[-2].startswith(
+        "  does not answer: boot_linode (not allowed on this server), restart_container"
+    )
+
+
+PLAYBOOKS = """
+playbooks:
+  careful:
+    answers_wrongly: [{action: restart_container, attempts: 3, wait: 5m, mode: approve}]
+    does_not_answer: [boot_linode, reboot_linode]
+  calm: {}
+"""
+
+
+def test_show_and_check_tell_of_a_playbook_of_ones_own(folder: Path) -> None:
+    text = (
+        (folder / "sites.yml").read_text().replace("container: nginx", "container: nginx, playbook: careful")
+    )
+    (folder / "sites.yml").write_text(text + PLAYBOOKS)
+    lines = asked(folder, "show", "shop").output.splitlines()
+    assert (
+        "Playbook careful (sites.yml: playbooks.careful), the first step that what is found allows:" in lines
+    )
+    steps = "restart_container (3 times at most, then 5m of rest, mode approve), a human"
+    assert f"  answers wrongly: {steps}" in lines
+    told = asked(folder, "check").output
+    assert (
+        "Note: sites.yml: playbooks.careful: boot_linode is left out: none of its sites' servers has" in told
+    )
+    assert "playbooks.careful: reboot_linode" not in told
+    assert "Note: sites.yml: playbooks.calm: no site has recover.playbook: calm" in told
+
+
 def test_show_hides_what_an_address_asks_for(folder: Path) -> None:
     shown = asked(folder, "show", "api").output
     assert "https://api.example.com/?…" in shown
