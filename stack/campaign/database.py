@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import create_engine, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from remediator.store_schema import ATTEMPTS, INCIDENTS, METADATA, NOTIFICATIONS
 
@@ -28,9 +28,14 @@ def is_sqlite(url: str) -> bool:
     return make_url(url).get_backend_name() == "sqlite"
 
 
+def _driver(url: str) -> URL:
+    """Name the driver that there is."""
+    return make_url(url) if is_sqlite(url) else make_url(url).set(drivername="postgresql+psycopg")
+
+
 def lock(url: str, seconds: float) -> None:
     """Keep everybody else from writing for a while."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(_driver(url), isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
             if is_sqlite(url):
@@ -48,7 +53,7 @@ def lock(url: str, seconds: float) -> None:
 
 def read(url: str) -> Book:
     """Read the whole book."""
-    engine = create_engine(url)
+    engine = create_engine(_driver(url))
     try:
         with engine.connect() as connection:
             incidents, attempts = (
