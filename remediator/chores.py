@@ -15,6 +15,8 @@ from remediator.metrics import Metrics
 log = logging.getLogger(__name__)
 AFTER_A_FAULT = 2.0
 """Seconds until a chore that failed is tried again."""
+SPACING = 0.5
+"""Seconds between two beginnings of a chore that is asked for ever again: one run tells of many changes."""
 
 Chore = Callable[[], float]
 """Does its work and returns the seconds until it is due again."""
@@ -29,6 +31,7 @@ class Chores:
         self._now = now
         self._lock = threading.Lock()
         self._due: dict[str, float | None] = dict.fromkeys(chores, 0.0)
+        self._began: dict[str, float] = dict.fromkeys(chores, 0.0)
         self._jobs = Jobs("chore", max(1, len(chores)), failed=partial(metrics.problem, "job"))
 
     def hand_out(self, now: float) -> float:
@@ -39,15 +42,16 @@ class Chores:
                 if at is None or at > now or name in self._jobs.running():
                     continue
                 self._due[name] = None
+                self._began[name] = now
             self._jobs.submit(name, partial(self._run, name, chore))
         with self._lock:
             return min((at for at in self._due.values() if at is not None), default=now + 3600.0)
 
     def soon(self, name: str) -> None:
-        """Have a chore done at the next round, also where one run of it is under way."""
+        """Have a chore done as soon as may be, also where one run of it is under way."""
         with self._lock:
             if name in self._due:
-                self._due[name] = 0.0
+                self._due[name] = self._began[name] + SPACING
 
     def stop(self, patience: float) -> None:
         """Wait a little for what runs."""

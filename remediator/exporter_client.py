@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
-
-import requests
 
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.facts import Sites
 from remediator.incident import Canary, Probe, SiteState
+from remediator.kept_http import KeptHttp
 
-CONNECT_TIMEOUT = 2.0
 MAX_ANSWER = 64 * 1024 * 1024
 _SITES_BEGIN = re.compile(r'\s*\{\s*"sites"\s*:\s*\[\s*')
 _COMMA = re.compile(r"\s*,\s*(?=\{)")
@@ -26,10 +24,9 @@ class ExporterClient:
     """Asks one exporter; each thread keeps its own connection. Raises ExporterError only."""
 
     def __init__(self, url: str, probe_timeout: float = 20.0, now: Callable[[], float] = time.time) -> None:
-        self._url = url.rstrip("/")
+        self._http = KeptHttp(url)
         self._probe_timeout = probe_timeout
         self._now = now
-        self._local = threading.local()
 
     def probe(self, site: str) -> Probe:
         """Probe a site now; raise SiteUnknownError where the exporter does not have it."""
@@ -83,19 +80,11 @@ class ExporterClient:
         return status, parsed if isinstance(parsed, dict) else {}
 
     def _ask(self, path: str, query: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.trust_env = False
-            session.headers["Accept"] = "application/json"
         try:
-            answer = session.get(
-                self._url + path, params=query, timeout=(CONNECT_TIMEOUT, timeout), allow_redirects=False
-            )
-            body = answer.content if len(answer.content) <= MAX_ANSWER else b""
-        except requests.RequestException as error:
+            status, body = self._http.get(path, dict(query), timeout, MAX_ANSWER)
+        except (OSError, HTTPException, ValueError) as error:
             raise ExporterError(f"the exporter gave no answer: {type(error).__name__}") from error
-        return answer.status_code, body
+        return status, body if len(body) <= MAX_ANSWER else b""
 
 
 def _one_by_one(text: str) -> Iterator[dict[str, Any]]:

@@ -78,6 +78,7 @@ class Gatherer:
         self._world = world
         self._metrics = metrics
         self._own = OwnMachine()
+        self._reading = threading.Lock()  # one at a time: several would only contend for the interpreter
         failed = lambda: metrics.problem("exporter")  # noqa: E731
         self._sites: Shared[Sites] = Shared(exporter.sites, timing.sites_max_age, failed)
         self._canaries: Shared[tuple[Canary, ...]] = Shared(self._ask_canaries, timing.sites_max_age, failed)
@@ -89,7 +90,8 @@ class Gatherer:
     def gather(self, incident_id: int) -> Facts | None:
         """Return what is known of an incident now; None where it is closed or has an attempt under way."""
         policy = self._policy()
-        facts = self._from_store(incident_id, policy)
+        with self._reading:
+            facts = self._from_store(incident_id, policy)
         if facts is None or not facts.known:
             return facts
         facts = replace(facts, sites=self._sites.get())
