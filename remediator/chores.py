@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 
 from core.logs import fields
@@ -34,11 +34,13 @@ class Chores:
         self._began: dict[str, float] = dict.fromkeys(chores, 0.0)
         self._jobs = Jobs("chore", max(1, len(chores)), failed=partial(metrics.problem, "job"))
 
-    def hand_out(self, now: float) -> float:
-        """Begin every chore that is due; return when the next one is."""
+    def hand_out(self, now: float, only: Container[str] | None = None) -> float:
+        """Begin every chore that is due, or `only` some of them; return when the next one is."""
         for name, chore in self._chores.items():
             with self._lock:
                 at = self._due[name]
+                if only is not None and name not in only:
+                    continue
                 if at is None or at > now or name in self._jobs.running():
                     continue
                 self._due[name] = None

@@ -28,6 +28,8 @@ from remediator.store import pauses
 log = logging.getLogger(__name__)
 BREATH = 0.02
 """Seconds between two rounds at least, so that many small changes make one round."""
+TOUCHING_NOTHING = frozenset({"silences", "show", "readiness"})
+"""The chores of a remediator that another one leads: they write nothing and tell nobody."""
 
 
 class Reconciler:
@@ -120,9 +122,10 @@ class Reconciler:
 
     def _round(self) -> float:
         """Hand out all work that is due and that there is room for; return the seconds until the next."""
-        if not self._leads():
-            return self._lead.patience
-        now = self._shop.now()
+        leads, now = self._lead.held(), self._shop.now()
+        self._shop.metrics.leads.set(leads)
+        if not leads:
+            return self._watch(now)
         if self._rested.is_set():
             self._rested.clear()
             self._attempts_due = self._open_due = 0.0
@@ -133,15 +136,13 @@ class Reconciler:
         self._shop.metrics.last_reconcile.set(now)
         return min(max(soonest - self._shop.now(), 0.05), self._shop.timing.reconcile)
 
-    def _leads(self) -> bool:
-        """Tell whether this remediator works; one that does not counts as alive, and shows no incidents."""
-        metrics, leads = self._shop.metrics, self._lead.held()
-        metrics.leads.set(leads)
-        if not leads:
-            metrics.set_open({})
-            metrics.info.rows = ()
-            self.alive_at = time.monotonic()
-        return leads
+    def _watch(self, now: float) -> float:
+        """Show what another remediator works on, ready to take over; return the seconds until again."""
+        self._read_open()
+        self._chores.hand_out(now, only=TOUCHING_NOTHING)
+        self.alive_at = time.monotonic()
+        self._shop.metrics.last_reconcile.set(now)
+        return min(self._lead.patience, self._shop.timing.reconcile)
 
     def _hand_out_attempts(self, now: float) -> float:
         """Hand out the attempts that are due; ask for them only where that may have changed."""

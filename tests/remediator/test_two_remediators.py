@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class One:
 
     def leads(self) -> bool:
         return "\nsitemedic_remediator_leads 1.0" in self.get("/metrics").text
+
+    def shown(self, metric: str) -> str:
+        """Return what its page of metrics says after a metric's name, first time."""
+        lines = self.get("/metrics").text.splitlines()
+        return next(line for line in lines if line.startswith(metric)).removeprefix(metric)
 
     def incident(self) -> dict[str, Any]:
         newest = self.get("/api/v1/incidents").json()["incidents"][0]["id"]
@@ -188,6 +194,8 @@ def test_who_ends_cleanly_hands_over_at_once_and_both_store_what_comes(pair: Pai
         PATIENCE, "both notifications",
     )  # fmt: skip
     assert stored == 2
+    until(lambda: 'site="www"' in other.shown("sitemedic_incident_info"), PATIENCE, "the other showing it")
+    assert float(other.shown("sitemedic_reconcile_last_run_timestamp_seconds")) > time.time() - PATIENCE
     assert leader.end() == 0
     until(other.leads, PATIENCE, "the other leading")
     pair.exporter.canaries = [True]
