@@ -48,6 +48,8 @@ class Timing:
     readiness: float = 600.0
     """What healing needs is looked at this often, and `readiness_again` after it was found wrong."""
     readiness_again: float = 60.0
+    readiness_begins: float = 15.0
+    """The first look comes this long after the start: those who are asked may be starting too."""
     job_limit: float = 300.0
     """A job that runs longer than this no longer has its lease renewed."""
     notify: float = 60.0

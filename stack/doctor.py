@@ -70,7 +70,7 @@ def diagnose(folder: Path) -> Diagnosis:
         settings = _settings(environ)
     except ConfigError as error:
         return Diagnosis(tuple(Finding(_HERE, "config", False, str(fault)) for fault in error.faults))
-    services = [_service(name, settings) for name in SERVICES]
+    services = [_service(name, home, settings) for name in SERVICES]
     around = Surroundings(
         ExporterClient(settings.exporter.url), AlertmanagerClient(settings.alertmanager.url), world.linode
     )
@@ -88,11 +88,11 @@ def _settings(environ: Mapping[str, str]) -> Settings:
         return load_settings(environ, Path(tokens))
 
 
-def _service(name: str, settings: Settings) -> Finding:
+def _service(name: str, home: Home, settings: Settings) -> Finding:
     url = getattr(settings, name).url
     if answers(f"{url}/-/ready"):
         return Finding(_HERE, name, True, f"{name} is ready at {url}")
-    mend = f"start it: ./sitemedic up; its log is data/logs/{name}.log"
+    mend = f"start it: ./sitemedic up; its log is {home.log(name)}"
     return Finding(_HERE, name, False, f"{name} does not answer at {url}, or is not ready", mend)
 
 

@@ -66,14 +66,15 @@ class Rounds:
         plan, now = plan_of(document), self._now()
         with self._lock:
             known, self._plan, self._units = self._units, plan, {}
-            self._units[AROUND] = known.get(AROUND) or _Unit(None, (), now)
-            self._units[AROUND].due = now
+            begin = now if known else now + self._timing.readiness_begins
+            self._units[AROUND] = known.get(AROUND) or _Unit(None, (), begin)
+            self._units[AROUND].due = begin
             for number, (name, one) in enumerate(plan.servers.items()):
                 old = known.get(name)
                 if old is not None and old.plan == one:
                     self._units[name] = old
                 else:
-                    due = now + PAUSE * (number // AT_ONCE)
+                    due = begin + PAUSE * (number // AT_ONCE)
                     self._units[name] = _Unit(one, servers.without_looking(one), due)
         for one in plan.servers.values():
             for path, fault in one.file_faults:

@@ -119,14 +119,14 @@ def _next_steps(answers: Answers, keeps_env: bool) -> Iterator[str]:
     else:
         yield "  .env                       SMTP_HOST and its login, for mails; everything else works without"
     yield "  ./sitemedic up             starts everything; Ctrl-C stops it"
+    if answers.healing is not None:
+        yield "  ./sitemedic doctor         tells whether healing would work"
 
 
 def _on_the_server(healing: Healing) -> Iterator[str]:
-    host = healing.ssh.rpartition("@")[2].partition(":")[0]
-    yield 'Healing needs a key, and the server\'s own key pinned (README.md, "A real one"):'
+    yield "Healing needs a key, and a server that lets it do what is needed, and nothing else (docs/servers.md):"
     yield "  mkdir -p -m 700 keys && ssh-keygen -q -t ed25519 -N '' -C sitemedic -f keys/id_ed25519"
-    yield f"  ssh-keyscan -t ed25519 {host} > known_hosts     then compare the fingerprint on the server"
-    yield f"  put keys/id_ed25519.pub into the authorized_keys of {healing.ssh}, with `restrict ` in front"
+    yield "  ./sitemedic server setup web   prints what to put there, and what is left to do here"
     if healing.may_reboot:
         yield "  .env: LINODE_TOKEN, with Linodes read/write and Events read only (docs/linode.md)"
     yield ""

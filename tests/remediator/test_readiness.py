@@ -31,7 +31,7 @@ from remediator.schema import PART
 from remediator.timing import Timing
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
 from tests.ports import free_port
-from tests.remediator.doubles import API, Alertmanager, Exporter, lab, served
+from tests.remediator.doubles import API, QUICK, Alertmanager, Exporter, lab, served
 from tests.waiting import until
 
 SITES = """
@@ -75,6 +75,9 @@ POWER = Server("web-1", SshSettings("web-1.example"), linode=LINODE, may_reboot=
 def plan_with(server: Server, *sites: str) -> Plan:
     target = Target("www", server, container="nginx")
     return Plan({server.name: ServerPlan(server, (target,))}, frozenset(sites))
+
+
+AT_ONCE = Timing(readiness_begins=0)
 
 
 class Around:
@@ -204,7 +207,7 @@ def test_an_alertmanager_that_is_gone_is_told(around: Around) -> None:
 class Rounded:
     """Rounds on a clock that is set, with servers that answer as they are told."""
 
-    def __init__(self, document: Document, around: Around) -> None:
+    def __init__(self, document: Document, around: Around, timing: Timing = AT_ONCE) -> None:
         self.now, self.busy = 1000.0, set[str]()
         self.shut: dict[str, ActionError] = {}
         self.entered: list[str] = []
@@ -212,7 +215,7 @@ class Rounded:
         surroundings = Surroundings(ExporterClient(around.urls[0]), AlertmanagerClient(around.urls[1]), None)
         world = World(self.connect, None, lambda: self.now)
         self.rounds = Rounds(
-            surroundings, lambda: world, lambda: self.busy, self.metrics, Timing(), lambda: self.now
+            surroundings, lambda: world, lambda: self.busy, self.metrics, timing, lambda: self.now
         )
         self.rounds.take(document)
 
@@ -245,6 +248,15 @@ def test_each_server_is_looked_at_and_again_soon_where_something_is_wrong(rounde
     rounded.now += 61
     rounded.rounds.look()
     assert len(rounded.entered) == 4
+
+
+def test_the_first_look_leaves_the_others_time_to_start(document: Document, around: Around) -> None:
+    rounded = Rounded(document, around, Timing())
+    assert 10 < rounded.rounds.look() <= 15
+    assert rounded.rounds.report().checked_at is None
+    rounded.now += 15
+    rounded.rounds.look()
+    assert rounded.rounds.report().checked_at == 1015
 
 
 def test_what_is_fine_is_looked_at_every_ten_minutes_each_at_its_own_time(rounded: Rounded) -> None:
@@ -329,7 +341,7 @@ def test_everything_is_examined_at_once_for_the_doctor(document: Document, aroun
 
 
 def test_the_report_is_served_to_those_with_the_token(tmp_path: Path) -> None:
-    with lab(tmp_path) as found:
+    with lab(tmp_path, timing=replace(QUICK, readiness_begins=0)) as found:
 
         def report() -> dict[str, object]:
             answer = found.client.get("/api/v1/readiness", headers=API)

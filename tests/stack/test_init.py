@@ -72,7 +72,7 @@ def test_options_answer_everything(tmp_path: Path, shop: Site, monkeypatch: pyte
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "secret" not in done.output
-    assert "ssh-keyscan -t ed25519 203.0.113.7 " in done.output
+    assert "./sitemedic server setup web " in done.output
     document = load(tmp_path / "sites.yml", PARTS)
     only = document.sites[0]
     assert only.name == "Bücher & Co"
