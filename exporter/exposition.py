@@ -4,8 +4,9 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
 
-from exporter.families import FAILURE, HEADERS, RESULT
-from exporter.lines import Labels, failure_line, fixed_lines, history_lines, result_lines
+from exporter.families import FAILURE
+from exporter.labels import Labels
+from exporter.lines import HEADERS, RESULT, failure_line, fixed_lines, history_lines, result_lines
 from exporter.result import Result
 from exporter.state import SiteState
 

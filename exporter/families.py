@@ -19,38 +19,34 @@ class Family(NamedTuple):
         return f"# HELP {self.name} {self.help}\n# TYPE {self.name} {self.kind}\n"
 
 
-def _gauge(name: str, text: str) -> Family:
+def gauge(name: str, text: str) -> Family:
+    """Return a family of the kind that most are."""
     return Family(name, "gauge", text)
 
 
-RESULT = (
-    _gauge("probe_success", "Displays whether or not the probe was a success"),
-    _gauge("probe_duration_seconds", "Returns how long the probe took to complete in seconds"),
-    _gauge("probe_dns_lookup_time_seconds", "Returns the time taken for probe dns lookup in seconds"),
-    _gauge("probe_ip_protocol", "Specifies whether probe ip protocol is IP4 or IP6"),
-    _gauge(
+COMMON = (
+    gauge("probe_success", "Displays whether or not the probe was a success"),
+    gauge("probe_duration_seconds", "Returns how long the probe took to complete in seconds"),
+    gauge("probe_dns_lookup_time_seconds", "Returns the time taken for probe dns lookup in seconds"),
+    gauge("probe_ip_protocol", "Specifies whether probe ip protocol is IP4 or IP6"),
+    gauge(
         "probe_ip_addr_hash",
         "Specifies the hash of IP address. It's useful to detect if the IP address changes.",
     ),
-    _gauge("probe_failed_due_to_regex", "Indicates if probe failed due to regex"),
-    _gauge("probe_ssl_earliest_cert_expiry", "Returns earliest SSL cert expiry in unixtime"),
-    _gauge("probe_tls_version_info", "Returns the TLS version used or NaN when unknown"),
-    _gauge("probe_tls_cipher_info", "Returns the TLS cipher negotiated during handshake"),
-    _gauge("probe_http_duration_seconds", "Duration of http request by phase, summed over all redirects"),
-    _gauge("probe_http_status_code", "Response HTTP status code"),
-    _gauge("probe_http_version", "Returns the version of HTTP of the probe response"),
-    _gauge("probe_http_redirects", "The number of redirects"),
-    _gauge("probe_http_ssl", "Indicates if SSL was used for the final redirect"),
-    _gauge("probe_http_content_length", "Length of http content response"),
-    _gauge("probe_http_uncompressed_body_length", "Length of uncompressed response body"),
-    _gauge(
-        "probe_http_last_modified_timestamp_seconds",
-        "Returns the Last-Modified HTTP response header in unixtime",
-    ),
 )
-"""What one probe found: also the answer of /probe."""
+"""What every probe tells."""
 
-FAILURE = _gauge(
+REGEX = gauge("probe_failed_due_to_regex", "Indicates if probe failed due to regex")
+"""What every probe of a protocol with patterns tells."""
+
+TLS = (
+    gauge("probe_ssl_earliest_cert_expiry", "Returns earliest SSL cert expiry in unixtime"),
+    gauge("probe_tls_version_info", "Returns the TLS version used or NaN when unknown"),
+    gauge("probe_tls_cipher_info", "Returns the TLS cipher negotiated during handshake"),
+)
+"""What every probe with TLS tells."""
+
+FAILURE = gauge(
     "sitemedic_probe_failure", "1 with the reason of the last probe's failure; absent while it succeeds."
 )
 
@@ -60,17 +56,17 @@ HISTORY = (
     Family("sitemedic_probe_failures_total", "counter", "Failed probes made on schedule, by reason."),
     Family("sitemedic_probe_latency_seconds", "histogram", "Duration of every probe made on schedule."),
     FAILURE,
-    _gauge("sitemedic_last_probe_timestamp_seconds", "When the last probe began."),
-    _gauge("sitemedic_last_success_timestamp_seconds", "When the last successful probe began."),
-    _gauge(
+    gauge("sitemedic_last_probe_timestamp_seconds", "When the last probe began."),
+    gauge("sitemedic_last_success_timestamp_seconds", "When the last successful probe began."),
+    gauge(
         "sitemedic_failing_since_timestamp_seconds",
         "When the first failed probe of the current streak began; 0 while the site succeeds.",
     ),
-    _gauge(
+    gauge(
         "sitemedic_slow_since_timestamp_seconds",
         "When the first probe slower than expect.within of the current streak began; 0 while it is not slow.",
     ),
-    _gauge(
+    gauge(
         "sitemedic_certificate_lifetime_seconds",
         "How long the certificate that ends first is valid, from its beginning to its end.",
     ),
@@ -79,11 +75,9 @@ HISTORY = (
 
 FIXED = (
     Family("sitemedic_site_info", "gauge", "1 with what the configuration says of the site."),
-    _gauge("sitemedic_site_interval_seconds", "How often the site is probed."),
-    _gauge("sitemedic_site_alert_after_seconds", "How long the site must fail before it alerts."),
-    _gauge("sitemedic_site_within_seconds", "Above this duration a successful probe counts as slow."),
-    _gauge("sitemedic_site_objective_ratio", "The share of its probes that shall succeed."),
+    gauge("sitemedic_site_interval_seconds", "How often the site is probed."),
+    gauge("sitemedic_site_alert_after_seconds", "How long the site must fail before it alerts."),
+    gauge("sitemedic_site_within_seconds", "Above this duration a successful probe counts as slow."),
+    gauge("sitemedic_site_objective_ratio", "The share of its probes that shall succeed."),
 )
 """What the configuration says of a site."""
-
-HEADERS = tuple(family.header for family in RESULT + HISTORY + FIXED)

@@ -6,9 +6,11 @@ loop for 0.87 s at each scrape.
 
 from itertools import accumulate
 
-from exporter.families import FAILURE, FIXED, HISTORY
+from exporter.families import COMMON, FAILURE, FIXED, HISTORY, REGEX, TLS
+from exporter.labels import Labels, escaped
+from exporter.probers import PROBERS
 from exporter.reason import Reason
-from exporter.result import HTTPFacts, Result, TLSFacts
+from exporter.result import Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
 _LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
@@ -16,41 +18,48 @@ _PROBES, _GOOD, _BAD, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW, _LIFETIME
     family.name for family in HISTORY
 )
 _INFO, _INTERVAL, _AFTER, _WITHIN, _OBJECTIVE = (family.name for family in FIXED)
-_NO_TLS = ("", "", "")
-_NO_HTTP = ("",) * 8
+_NO_TLS = ("",) * len(TLS)
+_OWN = {name: len(prober.families) for name, prober in PROBERS.items()}
+_NOTHING_OWN = ("",) * sum(_OWN.values())
+RESULT = (*COMMON, REGEX, *TLS, *(family for prober in PROBERS.values() for family in prober.families))
+"""What one probe found: also the answer of /probe."""
+HEADERS = tuple(family.header for family in RESULT + HISTORY + FIXED)
 
 
-class Labels:
-    """The labels of a series: `plain` whole, `head` open for one more."""
-
-    __slots__ = ("head", "plain")
-
-    def __init__(self, **labels: str) -> None:
-        inner = ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())
-        self.plain = f"{{{inner}}}" if inner else ""
-        self.head = f"{{{inner}," if inner else "{"
+def _around(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the empty places of the protocols before and after one."""
+    names = list(PROBERS)
+    at = names.index(name)
+    before, after = (sum(_OWN[one] for one in part) for part in (names[:at], names[at + 1 :]))
+    return ("",) * before, ("",) * after
 
 
-def escaped(value: str) -> str:
-    """Escape a label's value for the text format."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+_AROUND = {name: _around(name) for name in PROBERS}
 
 
 def result_lines(result: Result, labels: Labels) -> tuple[str, ...]:
-    """Return the lines of one result, in the order of `families.RESULT`."""
+    """Return the lines of one result, in the order of `RESULT`."""
     of = labels.plain
-    facts = result.http or result.tcp
-    regex = f"probe_failed_due_to_regex{of} {int(facts.failed_due_to_regex)}\n" if facts else ""
+    regex: bool | None = getattr(result.facts, "failed_due_to_regex", None)
     return (
         f"probe_success{of} {int(result.success)}\n",
         f"probe_duration_seconds{of} {result.duration!r}\n",
         f"probe_dns_lookup_time_seconds{of} {result.dns_lookup_time!r}\n",
         f"probe_ip_protocol{of} {result.ip_protocol}\n",
         f"probe_ip_addr_hash{of} {result.ip_addr_hash}\n",
-        regex,
+        f"probe_failed_due_to_regex{of} {int(regex)}\n" if regex is not None else "",
         *(_tls_lines(result.tls, labels) if result.tls else _NO_TLS),
-        *(_http_lines(result, result.http, labels) if result.http else _NO_HTTP),
+        *_own_lines(result, labels),
     )
+
+
+def _own_lines(result: Result, labels: Labels) -> tuple[str, ...]:
+    """Return what only the result's protocol tells, with empty places for the others."""
+    around = _AROUND.get(result.prober)
+    if around is None or result.facts is None:
+        return _NOTHING_OWN
+    before, after = around
+    return (*before, *PROBERS[result.prober].lines(result, labels), *after)
 
 
 def _tls_lines(tls: TLSFacts, labels: Labels) -> tuple[str, ...]:
@@ -60,27 +69,6 @@ def _tls_lines(tls: TLSFacts, labels: Labels) -> tuple[str, ...]:
         f"probe_ssl_earliest_cert_expiry{of} {expiry!r}\n" if expiry is not None else "",
         f'probe_tls_version_info{head}version="{escaped(version)}"}} 1\n' if version else "",
         f'probe_tls_cipher_info{head}cipher="{escaped(cipher)}"}} 1\n' if cipher else "",
-    )
-
-
-def _http_lines(result: Result, http: HTTPFacts, labels: Labels) -> tuple[str, ...]:
-    of, phases = labels.plain, result.phases
-    phase = f'probe_http_duration_seconds{labels.head}phase="'
-    durations = (
-        f'{phase}resolve"}} {phases.resolve!r}\n{phase}connect"}} {phases.connect!r}\n'
-        f'{phase}tls"}} {phases.tls!r}\n{phase}processing"}} {phases.processing!r}\n'
-        f'{phase}transfer"}} {phases.transfer!r}\n'
-    )
-    modified = http.last_modified
-    return (
-        durations,
-        f"probe_http_status_code{of} {http.status_code}\n",
-        f"probe_http_version{of} {http.http_version!r}\n",
-        f"probe_http_redirects{of} {http.redirects}\n",
-        f"probe_http_ssl{of} {int(http.ssl)}\n",
-        f"probe_http_content_length{of} {http.content_length}\n",
-        f"probe_http_uncompressed_body_length{of} {http.uncompressed_body_length}\n",
-        f"probe_http_last_modified_timestamp_seconds{of} {modified!r}\n" if modified is not None else "",
     )
 
 

@@ -118,7 +118,6 @@ def _result(prober: str, reading: Reading, began: float, duration: float) -> Res
         ip_protocol=(6 if ":" in address else 4) if address else 0,
         ip_addr_hash=address_hash(address) if address else 0,
         prober=prober,
-        http=reading.http,
-        tcp=reading.tcp,
+        facts=reading.facts,
         tls=reading.tls,
     )

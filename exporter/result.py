@@ -48,12 +48,6 @@ class HTTPFacts(NamedTuple):
     failed_due_to_regex: bool = False
 
 
-class TCPFacts(NamedTuple):
-    """What only a TCP probe knows."""
-
-    failed_due_to_regex: bool = False
-
-
 class Result(NamedTuple):
     """One probe's outcome."""
 
@@ -75,11 +69,16 @@ class Result(NamedTuple):
     """FNV-1a 32 of the address's bytes, as blackbox_exporter has it; 0 where there is none."""
     prober: str = ""
     """The registry's name of the prober, e.g. `http`."""
-    http: HTTPFacts | None = None
-    tcp: TCPFacts | None = None
+    facts: object = None
+    """What only this protocol tells; its prober knows what it is."""
     tls: TLSFacts | None = None
+
+    @property
+    def http(self) -> HTTPFacts | None:
+        """Return what an HTTP probe found, None for another protocol."""
+        return self.facts if isinstance(self.facts, HTTPFacts) else None
 
     @property
     def status_code(self) -> int | None:
         """Return the HTTP status, or None where there was none."""
-        return (self.http.status_code or None) if self.http else None
+        return (self.facts.status_code or None) if isinstance(self.facts, HTTPFacts) else None

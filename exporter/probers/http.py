@@ -12,6 +12,7 @@ import pycurl
 from exporter.engine import Ending
 from exporter.probers.addresses import addresses_of
 from exporter.probers.http_checks import Headers, judge
+from exporter.probers.http_lines import FAMILIES, http_lines
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.http_request import Hop, Plan, Plans, is_proxied, is_renamed, settings_of
 from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
@@ -69,7 +70,7 @@ class Answer:
 
 async def probe(attempt: Attempt, reading: Reading) -> None:
     """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileError."""
-    reading.http = _NOTHING
+    reading.facts = _NOTHING
     plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
     hop = plan.first
     curl = attempt.engine.take()
@@ -78,7 +79,7 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
             led_to = await _take_hop(attempt, reading, plan, hop, curl, redirects)
             if led_to is None:
                 return
-            status = reading.http.status_code
+            status = reading.facts.status_code
             if attempt.log:
                 attempt.log.add("Redirected", status=status, to=led_to.url.partition("?")[0])
             hop = hop.led_to(led_to, status)
@@ -97,7 +98,7 @@ async def _take_hop(
     answer = Answer(options.body_size_limit or KEPT_FOR_PATTERNS)
     ending, handshake = await _perform(attempt, reading, plan, hop, curl, answer)
     add_phases(reading, curl, well=ending.code == 0, secure=secure)
-    facts = reading.http = _facts(curl, answer, options, secure, redirects)
+    facts = reading.facts = _facts(curl, answer, options, secure, redirects)
     if handshake is not None:
         reading.tls = handshake.facts(curl) or reading.tls
     if attempt.log:
@@ -107,7 +108,7 @@ async def _take_hop(
         return None
     where = curl.getinfo_raw(pycurl.REDIRECT_URL) if facts.status_code in _REDIRECTS else None
     if where:
-        facts = reading.http = facts._replace(redirects=redirects + 1)
+        facts = reading.facts = facts._replace(redirects=redirects + 1)
         if options.follows:
             return _redirected(where, reading, facts)
     _judge(options, reading, facts, answer)
@@ -187,7 +188,7 @@ def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Ans
     if verdict is not None:
         reading.fail(verdict.reason, verdict.detail)
         if verdict.due_to_regex:
-            reading.http = facts._replace(failed_due_to_regex=True)
+            reading.facts = facts._replace(failed_due_to_regex=True)
 
 
 def _note(log: ProbeLog, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:
@@ -202,4 +203,4 @@ def _note(log: ProbeLog, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:
     )
 
 
-HTTP = Prober("http", HTTPOptions, probe, HTTPOptions.complaints)
+HTTP = Prober("http", HTTPOptions, probe, HTTPOptions.complaints, FAMILIES, http_lines)

@@ -6,9 +6,11 @@ from typing import Any
 
 from core.sites import Options
 from exporter.engine import Engine
+from exporter.families import Family
+from exporter.labels import Labels
 from exporter.reason import Reason
 from exporter.resolve import Resolver
-from exporter.result import HTTPFacts, TCPFacts, TLSFacts
+from exporter.result import Result, TLSFacts
 
 LONGEST_DETAIL = 300
 """Characters of a failure's sentence, which goes into logs, mails and the results file."""
@@ -56,8 +58,8 @@ class Reading:
     transfer: float = 0.0
     address: str | None = None
     """The address that was last connected to."""
-    http: HTTPFacts | None = None
-    tcp: TCPFacts | None = None
+    facts: Any = None
+    """What only this protocol tells, of its own type; its `lines` read it."""
     tls: TLSFacts | None = None
 
     def fail(self, reason: Reason, detail: str) -> None:
@@ -75,9 +77,13 @@ def _none(_options: object) -> list[tuple[str, str]]:
     return []
 
 
+def _no_lines(_result: Result, _labels: Labels) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """One protocol: the key of its options in a module, their model, and how to probe."""
+    """One protocol: the key of its options in a module, their model, how to probe, and what it tells."""
 
     name: str
     options: type[Options]
@@ -85,3 +91,7 @@ class Prober:
     """Fills the reading in. May raise TargetError and ResolveError; nothing else for a site's failure."""
     complaints: Callable[[Any], list[tuple[str, str]]] = _none
     """Says what of these options cannot be used yet: (key, message)."""
+    families: tuple[Family, ...] = ()
+    """The metrics that only this protocol has."""
+    lines: Callable[[Result, Labels], tuple[str, ...]] = _no_lines
+    """Writes them, one string per family; called only with a result that holds facts."""

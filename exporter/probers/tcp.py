@@ -1,7 +1,7 @@
 """The tcp prober: connect, and agree on TLS where that is asked for."""
 
 import time
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pycurl
 from pydantic import ConfigDict, Field
@@ -11,9 +11,14 @@ from exporter.probers.addresses import addresses_of
 from exporter.probers.prober import Attempt, Prober, Reading
 from exporter.probers.tls import Handshake, TLSConfig, configure_tls
 from exporter.resolve import Address
-from exporter.result import TCPFacts
 from exporter.target import HostTarget, parse_host_target
 from exporter.transfer import ALWAYS, add_phases, configure, connect_to, failure, is_unreachable_from_here
+
+
+class TCPFacts(NamedTuple):
+    """What only a TCP probe knows."""
+
+    failed_due_to_regex: bool = False
 
 
 class TCPOptions(Options):
@@ -42,7 +47,7 @@ class TCPOptions(Options):
 async def probe(attempt: Attempt, reading: Reading) -> None:
     """Connect to one host and port, and fill the reading in. Raises TargetError, ResolveError."""
     options: TCPOptions = attempt.options
-    reading.tcp = TCPFacts()
+    reading.facts = TCPFacts()
     target = parse_host_target(attempt.target)
     secure = options.tls or target.tls
     addresses = await addresses_of(target.host, options, attempt, reading)

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
 
-from exporter.families import FIXED, HISTORY, RESULT, Family
+from exporter.families import FIXED, HISTORY, Family
 from exporter.health import Health
+from exporter.lines import RESULT
 from remediator.actions import ACTIONS
 from remediator.metrics import Metrics
 

@@ -246,7 +246,7 @@ def test_without_any_way_to_send_it_says_what_to_set(tmp_path: Path) -> None:
 
 def test_a_certificates_end_is_told_in_days() -> None:
     result = Result(
-        True, None, "", 0.0, 0.25, Phases(0.0, 0.01, 0.02, 0.2, 0.0), http=HTTPFacts(200, 2.0),
+        True, None, "", 0.0, 0.25, Phases(0.0, 0.01, 0.02, 0.2, 0.0), facts=HTTPFacts(200, 2.0),
         tls=TLSFacts("TLS 1.3", None, 1_760_000_000.0 + 86400 * 12.5),
     )  # fmt: skip
     text = verdicts([("https://a/", result)], SYMBOLS, now=1_760_000_000.0)

@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.exposition import gzipped, pieces, probe_text
 from exporter.health import Health
 from exporter.module import BUILT_IN
+from exporter.probers.tcp import TCPFacts
 from exporter.reason import Reason
-from exporter.result import HTTPFacts, Phases, Result, TCPFacts, TLSFacts
+from exporter.result import HTTPFacts, Phases, Result, TLSFacts
 from exporter.state import SiteState
 from exporter.watched import WatchedSite
 from stack.programs import find_program
@@ -18,14 +19,14 @@ from tests.exporter.loopback import run
 
 GOOD = Result(
     True, None, "", 1_760_000_000.0, 0.123, Phases(0.001, 0.002, 0.01, 0.1, 0.01), 0.001, 4, 1234, "http",
-    http=HTTPFacts(200, 2.0, 1, True, -1, 512, 1_750_000_000.0),
+    facts=HTTPFacts(200, 2.0, 1, True, -1, 512, 1_750_000_000.0),
     tls=TLSFacts("TLS 1.3", "TLS_AES_128_GCM_SHA256", 1_790_000_000.0, 7_776_000.0),
 )  # fmt: skip
 REFUSED = Result(
-    False, Reason.REFUSED, "connection refused", 1_760_000_000.0, 0.001, prober="tcp", tcp=TCPFacts()
+    False, Reason.REFUSED, "connection refused", 1_760_000_000.0, 0.001, prober="tcp", facts=TCPFacts()
 )
 WRONG = Result(
-    False, Reason.STATUS, "answered 500", 1_760_000_000.0, 0.5, prober="http", http=HTTPFacts(500, 1.1)
+    False, Reason.STATUS, "answered 500", 1_760_000_000.0, 0.5, prober="http", facts=HTTPFacts(500, 1.1)
 )
 
 
