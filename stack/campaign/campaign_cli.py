@@ -25,7 +25,10 @@ STOPPED = "ended before its time"
 @click.option("--seed", type=int, default=1, show_default=True, help="Draws the outages and the faults.")
 @click.option("--outage", "outages", multiple=True, type=click.Choice([*OUTAGES]), help="Only this one.")
 @click.option("--fault", "faults", multiple=True, type=click.Choice([*FAULTS, NONE]), help="Only this one.")
-@click.option("--storage.url", "storage_url", help="An empty PostgreSQL database; default: SQLite.")
+@click.option(
+    "--storage.url", "storage_url", envvar="CAMPAIGN_STORAGE_URL",
+    help="An empty PostgreSQL database; default: SQLite. With a password: CAMPAIGN_STORAGE_URL.",
+)  # fmt: skip
 @click.option("--within", default=150.0, show_default=True, help="Seconds within which an outage must end.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the summary here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep logs, sites.yml and the ledger here.")

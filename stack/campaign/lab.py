@@ -139,7 +139,7 @@ def running_lab(
             "--linode.api-url": stack.enter_context(linode_api(account, faults)),
         }
         port = free_port()
-        process = Process(ledger, folder, _arguments(folder, url, port, addresses), _secrets(), launcher)
+        process = Process(ledger, folder, _arguments(folder, port, addresses), _secrets(url), launcher)
         alertmanager.url = f"http://127.0.0.1:{port}/webhook/alertmanager"
         api = API(f"http://127.0.0.1:{port}", API_TOKEN)
         lab = Lab(
@@ -159,14 +159,15 @@ def running_lab(
             disk.close()
 
 
-def _arguments(folder: Path, url: str, port: int, addresses: dict[str, str]) -> list[str]:
+def _arguments(folder: Path, port: int, addresses: dict[str, str]) -> list[str]:
     timing = (f"--timing={name}={seconds}" for name, seconds in TIMING.items())
     given = (word for pair in addresses.items() for word in pair)
     return [
         "--config.file", str(folder / "sites.yml"), "--web.listen-address", f"127.0.0.1:{port}",
-        "--storage.url", url, *given, *timing,
+        *given, *timing,
     ]  # fmt: skip
 
 
-def _secrets() -> dict[str, str]:
-    return {"WEBHOOK_TOKEN": WEBHOOK_TOKEN, "API_TOKEN": API_TOKEN, "LINODE_TOKEN": TOKEN}
+def _secrets(url: str) -> dict[str, str]:
+    tokens = {"WEBHOOK_TOKEN": WEBHOOK_TOKEN, "API_TOKEN": API_TOKEN, "LINODE_TOKEN": TOKEN}
+    return {**tokens, "STORAGE_URL": url}
