@@ -94,12 +94,15 @@ class Process:
                 begun = time.monotonic()
                 os.kill(self._running[0], signal.SIGTERM)
                 if not self._ended(END_SECONDS):
+                    os.kill(self._running[0], signal.SIGUSR1)  # its log tells what it waits for
+                    self._ended(1.0)
                     os.kill(self._running[0], signal.SIGKILL)
                 took = round(time.monotonic() - begun, 2)
                 self._ledger.add(Kind.PROCESS, "stopped", code=self._code(), seconds=took)
             if self._launcher.stdin is not None:
                 self._launcher.stdin.close()
-            self._launcher.wait(END_SECONDS)
+            self._launcher.kill()
+            self._launcher.wait()
             if self._launcher.stdout is not None:
                 self._launcher.stdout.close()
 
