@@ -17,6 +17,7 @@ from remediator.news import Telling
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 QUICK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 NOTIFICATION_OUTCOMES = ("stored", "unauthorized", "invalid", "not_stored")
+SIGN_INS = ("let_in", "wrong", "too_many")
 PROBLEMS = ("exporter", "alertmanager", "store", "lease_lost", "job", "truncated", "unknown_site", "reload")
 
 
@@ -59,6 +60,7 @@ class Metrics:
         )
         self.held = count("guard_holds", "Decisions that were news and that a guard held back.", "guard")
         self.notifications = count("notifications", "Webhook requests by outcome.", "outcome")
+        self.sign_ins = count("sign_ins", "Who wanted to sign in to the console, by outcome.", "outcome")
         self.problems = count(
             "remediator_problems", "What went wrong around the remediator, by where.", "problem"
         )
@@ -128,12 +130,14 @@ class Metrics:
                 self.attempts.labels(action, stage)
         for telling in Telling:
             self.told.labels(telling)
-        for name in NOTIFICATION_OUTCOMES:
-            self.notifications.labels(name)
-        for name in GUARDS:
-            self.held.labels(name)
-        for name in PROBLEMS:
-            self.problems.labels(name)
+        for counter, names in (
+            (self.notifications, NOTIFICATION_OUTCOMES),
+            (self.sign_ins, SIGN_INS),
+            (self.held, GUARDS),
+            (self.problems, PROBLEMS),
+        ):
+            for name in names:
+                counter.labels(name)
         for verb, reasons in KNOWN_DECISIONS.items():
             for reason in reasons:
                 self.decisions.labels(verb, reason)

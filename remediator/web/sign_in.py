@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from datetime import timedelta
@@ -16,12 +17,14 @@ from flask import Blueprint, Flask, Response, g, make_response, redirect, render
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from core.logs import fields
 from core.secrets import Secret
 from remediator.service import Remediator, Settings
 from remediator.web.access import CSRF, check_form
 from remediator.web.texts import local_path, sound
 from remediator.web.throttle import Throttle
 
+log = logging.getLogger(__name__)
 LASTS = 7 * 86400.0
 """Seconds until one has to sign in again."""
 LONGEST_NAME = 80
@@ -64,6 +67,7 @@ def routes(remediator: Remediator) -> Blueprint:
     routes = Blueprint("sign_in", __name__)
     settings = remediator.settings
     throttle = Throttle()
+    count = remediator.metrics.sign_ins.labels
 
     @routes.get("/login")
     def form() -> ResponseReturnValue:
@@ -81,11 +85,16 @@ def routes(remediator: Remediator) -> Blueprint:
             return _form(settings, wanted, "Your name, please: it stands beside what you do.", 400)
         asker = _asker(settings)
         if wait := throttle.try_now(asker):
+            count("too_many").inc()
             message = f"Too many wrong passwords from here. Try again in {wait:.0f} seconds."
             return _form(settings, wanted, message, 429, {"Retry-After": f"{wait + 1:.0f}"})
         if not _right(request.form.get("password", ""), settings.console_password):
+            count("wrong").inc()
+            log.warning("wrong password at the console", extra=fields(address=request.remote_addr))
             return _form(settings, wanted, "That is not the password.", 403)
         throttle.forgive(asker)
+        count("let_in").inc()
+        log.info("signed in to the console", extra=fields(person=name, address=request.remote_addr))
         return _let_in(settings, name, wanted)
 
     @routes.post("/logout")

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import insert
 
 from remediator import store_approvals
+from remediator.errors import StoreError
 from remediator.incident import Decision, Pause, Reason, State, Verb
+from remediator.readiness.check import Check, Name, Report
 from remediator.store import add_pause
 from remediator.store_schema import INCIDENTS
 from remediator.store_storm import note_storm
@@ -242,3 +244,31 @@ def test_evidence_of_a_real_look_is_shown_as_text(tmp_path: Path) -> None:
     assert HOSTILE not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "Over: Sitemedic healed it." in page
+
+
+def test_without_the_database_a_page_says_so_and_programs_too(
+    standing: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise StoreError("the database cannot be used now")
+
+    monkeypatch.setattr(standing.remediator.store, "read", gone)
+    monkeypatch.setattr(standing.remediator.store, "write", gone)
+    page = standing.client.get("/")
+    assert (page.status_code, page.mimetype) == (503, "text/html")
+    assert "the database cannot be used now" in page.text
+    answer = standing.client.post("/api/v1/pause", json={"scope": "all"}, headers=API)
+    assert (answer.status_code, answer.json) == (503, {"error": "the database cannot be used now"})
+
+
+def test_readiness_shows_what_is_wrong_first_with_its_mend(
+    standing: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Report(None, (Check(Name.SSH, True, "in"), Check(Name.DOCKER, False, WORLD, "start it", "web-1")))
+    monkeypatch.setattr(standing.remediator.readiness, "report", lambda: found)
+    page = standing.client.get("/readiness").text
+    assert page.index("docker</strong> on web-1") < page.index("ssh</strong>")
+    assert "start it" in page
+    assert "<script" not in page
+    monkeypatch.setattr(standing.remediator.readiness, "report", lambda: Report(None, ()))
+    assert "Not checked yet" in standing.client.get("/readiness").text

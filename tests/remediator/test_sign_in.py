@@ -103,11 +103,17 @@ def test_a_form_keeps_to_our_own_pages_too(idle: Lab) -> None:
     assert answer.headers["Location"] == "/pause"
 
 
-def test_a_wrong_password_lets_nobody_in_and_is_not_shown_again(idle: Lab) -> None:
+def test_a_wrong_password_lets_nobody_in_and_is_told_without_it(
+    idle: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = idle.metric("sitemedic_sign_ins_total", outcome="wrong")
     answer = tried(idle.client, "planted-guess")
     assert answer.status_code == 403
     assert "planted-guess" not in answer.text
     assert idle.client.get("/").status_code == 303
+    assert idle.metric("sitemedic_sign_ins_total", outcome="wrong") == before + 1
+    assert "wrong password at the console" in caplog.text
+    assert "planted-guess" not in str([vars(one) for one in caplog.records])
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 81, "a\x07b"])

@@ -25,13 +25,19 @@ def public(tmp_path: Path) -> Iterator[Lab]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with scene(tmp_path_factory.mktemp("lab")) as found:
+        yield found
+
+
 def test_it_is_off_unless_sites_yml_has_it(tmp_path: Path) -> None:
     with lab(tmp_path, start=False) as found:
         assert [found.client.get(path).status_code for path in ("/status", "/status.json")] == [404, 404]
 
 
-def test_it_tells_state_and_uptime_to_everybody(public: Lab) -> None:
-    answer = public.client.get("/status.json")
+def test_it_tells_state_and_uptime_to_everybody(standing: Lab) -> None:
+    answer = standing.client.get("/status.json")
     told = json.loads(answer.text)
     assert answer.headers["Cache-Control"] == "public, max-age=10"
     assert "Set-Cookie" not in answer.headers
@@ -39,13 +45,13 @@ def test_it_tells_state_and_uptime_to_everybody(public: Lab) -> None:
     assert {one["name"]: one["state"] for one in told["sites"]} == {"www": "up", "shop": "down", "blog": "up"}
     assert [list(one) for one in told["sites"]] == [["name", "since", "state", "uptime"]] * 3
     assert 0.98 < told["sites"][2]["uptime"]["24h"] < told["sites"][2]["uptime"]["90d"] < 1
-    page = public.client.get("/status")
+    page = standing.client.get("/status")
     assert "Set-Cookie" not in page.headers
     assert "1 of 3 down" in page.text
 
 
-def test_it_tells_nothing_from_inside(public: Lab) -> None:
-    pages = public.client.get("/status").text + public.client.get("/status.json").text
+def test_it_tells_nothing_from_inside(standing: Lab) -> None:
+    pages = standing.client.get("/status").text + standing.client.get("/status.json").text
     for inside in (
         "acme.example", "web-1", "shop-web-1", "shop/api", "wiki", "refused", "137", "restart", "approv",
         "Grace", "/incidents", "csrf",
@@ -53,15 +59,15 @@ def test_it_tells_nothing_from_inside(public: Lab) -> None:
         assert inside not in pages.replace("https://localhost", ""), inside
 
 
-def test_nobody_can_ask_it_for_another_site(public: Lab) -> None:
-    plain = public.client.get("/status.json").text
+def test_nobody_can_ask_it_for_another_site(standing: Lab) -> None:
+    plain = standing.client.get("/status.json").text
     for asked in ("/status.json?site=wiki", "/status.json?sites[]=wiki", "/status.json?q=wiki"):
-        assert public.client.get(asked).text == plain
-    assert public.client.get("/status/wiki").status_code == 404
-    assert public.client.post("/status", data={"site": "wiki"}).status_code == 405
+        assert standing.client.get(asked).text == plain
+    assert standing.client.get("/status/wiki").status_code == 404
+    assert standing.client.post("/status", data={"site": "wiki"}).status_code == 405
 
 
-def test_many_askers_are_one_look(public: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_askers_are_one_look(standing: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[PublicStatus] = []
 
     def counted(*given: Any) -> PublicStatus:
@@ -69,7 +75,7 @@ def test_many_askers_are_one_look(public: Lab, monkeypatch: pytest.MonkeyPatch) 
         return made[-1]
 
     monkeypatch.setattr(status, "status_of", counted)
-    client = create_app(public.remediator).test_client()
+    client = create_app(standing.remediator).test_client()
     for _ in range(50):
         assert client.get("/status").status_code == 200
     assert len(made) == 1
