@@ -324,9 +324,9 @@ def lab(
             webhook_token=Secret("webhook-token"),
             api_token=Secret("api-token"),
             timing=timing,
-            actions={one.name: one for one in (restart, reboot)},
-            look=look,
             **{
+                "actions": {one.name: one for one in (restart, reboot)},
+                "look": look,
                 "console_url": "http://console.example",
                 "console_password": Secret("console-password"),
                 **settings_too,
