@@ -104,8 +104,8 @@ class World:
         """Restart a container as Docker does, taking its time."""
         what = "start" if from_stopped else "restart"
         with self.changing():
+            self._effect(what, server, container.name, container.site)
             container.running = False
-        self._effect(what, server, container.name, container.site)
         self._after(RESTART_SECONDS, lambda: self._started(server, container, what))
 
     def _started(self, server: Server, container: Container, what: str) -> None:
@@ -120,8 +120,8 @@ class World:
     def power(self, server: Server, what: str) -> None:
         """Reboot or boot a machine: all is down, then up, with every second stopped container still down."""
         with self.changing():
+            self._effect(what, server, "", "")
             server.alive = False
-        self._effect(what, server, "", "")
         self._after(REBOOT_SECONDS, lambda: self._booted(server, what))
 
     def _booted(self, server: Server, what: str) -> None:
@@ -135,6 +135,7 @@ class World:
         self.ledger.add(Kind.EFFECT, server.name, what=what, container="", ended=True)
 
     def _effect(self, what: str, server: Server, container: str, site: str) -> None:
+        """Write it down before anything of it can be seen."""
         self.ledger.add(Kind.EFFECT, server.name, what=what, container=container, site=site, ended=False)
 
     @staticmethod
