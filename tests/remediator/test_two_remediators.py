@@ -22,7 +22,10 @@ from tests.postgres_server import PostgresServer
 from tests.remediator.doubles import API, SITES, Exporter, Ledger, served
 from tests.waiting import until
 
-pytestmark = pytest.mark.needs("postgres", "initdb", "prometheus-alertmanager")
+pytestmark = [
+    pytest.mark.needs("postgres", "initdb", "prometheus-alertmanager"),
+    pytest.mark.timeout(300),
+]
 PATIENCE = 60.0
 
 
