@@ -124,7 +124,7 @@ def _next_steps(answers: Answers, keeps_env: bool) -> Iterator[str]:
 
 
 def _on_the_server(healing: Healing) -> Iterator[str]:
-    yield "Healing needs a key, and a server that lets it do what is needed, and nothing else (docs/servers.md):"
+    yield "Healing needs a key, and a server that lets it do what is needed (docs/servers.md):"
     yield "  mkdir -p -m 700 keys && ssh-keygen -q -t ed25519 -N '' -C sitemedic -f keys/id_ed25519"
     yield "  ./sitemedic server setup web   prints what to put there, and what is left to do here"
     if healing.may_reboot:
