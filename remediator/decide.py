@@ -9,7 +9,7 @@ from remediator.facts import Facts, Step
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Allow, Ask, Guard, Refuse, Verdict, WaitUntil
 from remediator.incident import REVISABLE, Decision, Kind, Reason, State, Verb, kind_of
-from remediator.playbook import LOOK, Stop, next_step
+from remediator.playbook import LOOK, Stop, last_end, next_step
 
 STORM_GUARDS = ("max_unhealthy", "fresh_probe", "canaries", "storm_cooldown")
 """The guards that also hold back a call for a human: in a storm one site's reason says little."""
@@ -32,14 +32,19 @@ def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> De
     verdicts = dict(_ask(guards, facts, step, now))
     numbers = _numbers(verdicts)
     held = next((one for one in verdicts.values() if not isinstance(one, Allow)), None)
-    if isinstance(held, Ask) and not _looked(facts):
+    if isinstance(held, Ask) and not _looked(facts, now):
         return Decision(Verb.LOOK, Reason.LOOK_FIRST, "look before asking", step=step.name, numbers=numbers)
     if held is not None:
         return _held(held, step, now, numbers)
     if step.action is None:
         return Decision(Verb.LOOK, Reason.LOOK_FIRST, "look before acting", step=step.name, numbers=numbers)
     return Decision(
-        Verb.ACT, _why(facts, step), step.why or _told(facts), action=step.action, step=step.name, numbers=numbers
+        Verb.ACT,
+        _why(facts, step),
+        step.why or _told(facts),
+        action=step.action,
+        step=step.name,
+        numbers=numbers,
     )
 
 
@@ -104,11 +109,10 @@ def _ask(guards: Mapping[str, Guard], facts: Facts, step: Step, now: float) -> I
             yield name, Refuse(Reason.GUARD_ERROR, f"guard {name}: {type(error).__name__}")
 
 
-def _looked(facts: Facts) -> bool:
+def _looked(facts: Facts, now: float) -> bool:
     """Tell whether there is evidence to approve by: a look since the last attempt."""
     look = facts.incident.look
-    ended = max((one.finished_at or one.created_at for one in facts.attempts), default=0.0)
-    return look is not None and look.time >= max(ended, facts.incident.opened_at)
+    return look is not None and look.time >= last_end(facts.attempts, now)
 
 
 def _held(verdict: Verdict, step: Step, now: float, numbers: dict[str, JSON]) -> Decision:

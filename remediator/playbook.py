@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from remediator.actions.action import Server
 from remediator.facts import Facts, Step
 from remediator.findings import DEAD, ENTERED, NO_WORD, Findings, read, sentence, symptom
-from remediator.incident import Kind, Look, Reason, State, kind_of
+from remediator.incident import Attempt, Kind, Look, Reason, State, kind_of
 from remediator.playbooks import PlannedStep
 
-__all__ = ["BOOT", "DEAD", "ENTERED", "LOOK", "REBOOT", "RESTART", "Stop", "hindrance", "next_step"]
+__all__ = [
+    "BOOT",
+    "DEAD",
+    "ENTERED",
+    "LOOK",
+    "REBOOT",
+    "RESTART",
+    "Stop",
+    "hindrance",
+    "last_end",
+    "next_step",
+]
 
 RESTART = "restart_container"
 REBOOT = "reboot_linode"
@@ -141,9 +152,18 @@ def _valid_look(facts: Facts, now: float) -> Look | None:
     look = facts.incident.look
     if look is None or not 0 <= now - look.time <= facts.limits.look_max_age:
         return None
-    touched = (one for one in facts.attempts if one.counts)
-    ended = max((one.finished_at or one.created_at for one in touched), default=0.0)
+    ended = last_end([one for one in facts.attempts if one.counts], now)
     return look if look.time >= ended else None
+
+
+def last_end(attempts: Iterable[Attempt], now: float) -> float:
+    """Return when the last of these attempts ended.
+
+    One that is dated ahead of now says nothing: the clock was set back since, and whoever waited for a look
+    that is later would look again and again until then.
+    """
+    ends = (one.finished_at or one.created_at for one in attempts)
+    return max((end for end in ends if end <= now), default=0.0)
 
 
 def _tried(planned: PlannedStep, facts: Facts) -> int:

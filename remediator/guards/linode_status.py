@@ -22,7 +22,7 @@ OWN_EVENT_WITHIN = 120.0
 
 def linode_status(facts: Facts, step: Step, now: float) -> Verdict:
     """Wait while the Linode is busy; with its power also for a while after anybody else's use of it."""
-    linode = _linode(facts)
+    linode = _linode(facts, now)
     if step.action is None or linode is None:
         return Allow()
     status = str(linode.get("status"))
@@ -41,9 +41,12 @@ def linode_status(facts: Facts, step: Step, now: float) -> Verdict:
     return Allow(numbers)
 
 
-def _linode(facts: Facts) -> Mapping[str, JSON] | None:
+def _linode(facts: Facts, now: float) -> Mapping[str, JSON] | None:
+    """Return what the look says; an old one says nothing, since what answers wrongly is never looked at again."""
     look = facts.incident.look
-    found = look.evidence.get("linode") if look is not None else None
+    if look is None or now - look.time > facts.limits.look_max_age:
+        return None
+    found = look.evidence.get("linode")
     return found if isinstance(found, dict) else None
 
 

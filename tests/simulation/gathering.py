@@ -201,5 +201,3 @@ def _target(plan: SitePlan, servers: dict[str, Server]) -> Target | None:
             return Target(plan.name, server, container=plan.container)
         case _:
             return Target(plan.name, server, container=plan.container, compose=("shop", plan.container))
-
-

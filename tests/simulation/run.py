@@ -86,5 +86,3 @@ def _wake_all(life: Life, time: float) -> None:
         for incident in life.memory.incidents.values():
             if incident.state not in CLOSED:
                 life.process.wake(incident.id, time)
-
-

@@ -10,9 +10,11 @@ from remediator.decide import decide
 from remediator.facts import Facts
 from remediator.guards import GUARDS
 from remediator.incident import Decision, State
-from tests.simulation.plan import What
+from tests.simulation.plan import Cure, Plan, ServerPlan, SitePlan, Trouble, What
 from tests.simulation.process import Decide
+from tests.simulation.run import live
 from tests.simulation.search import first_broken, without
+from tests.simulation.watch import Broken
 
 Change = Callable[[Facts, float], Facts]
 
@@ -110,20 +112,23 @@ def _an_approval_never_ends(facts: Facts, now: float) -> Facts:
     return replace(facts, approvals=lasting)
 
 
-
-
 CHANGED: list[tuple[Change, tuple[What, ...], set[str]]] = [
-    (_passing_probe_is_ignored, (What.FALSE_ALERT,), {"no_failing_probe", "healthy_but_open", "healthy_neighbour"}),
+    (
+        _passing_probe_is_ignored,
+        (What.FALSE_ALERT,),
+        {"no_failing_probe", "healthy_but_open", "healthy_neighbour"},
+    ),
     (_one_attempt_more, (), {"too_often"}),
-    (_in_flight_is_not_counted, (What.STORM,), {"one_at_a_time", "over_the_cap", "after_a_storm"}),
     (_other_incidents_are_forgotten, (), {"budget", "cooldown"}),
     (_taken_back_from_a_human, (), {"with_a_human", "unapproved"}),
-    (_every_server_looks_dead, (), {"living_server", "not_allowed", "healthy_neighbour"}),
+    (_every_server_looks_dead, (), {"living_server", "not_allowed", "healthy_neighbour", "not_healed"}),
     (_an_approval_never_ends, (), {"unapproved"}),
 ]
 
 
-@pytest.mark.parametrize(("change", "often", "invariants"), CHANGED, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize(
+    ("change", "often", "invariants"), CHANGED, ids=lambda one: getattr(one, "__name__", "")
+)
 def test_a_decision_on_changed_facts_breaks_an_invariant(
     change: Change, often: tuple[What, ...], invariants: set[str]
 ) -> None:
@@ -133,6 +138,16 @@ def test_a_decision_on_changed_facts_breaks_an_invariant(
     broken = first_broken(decided, *often)
     assert broken is not None, f"nothing notices: {change.__name__}"
     assert broken.invariant in invariants, broken
+
+
+def test_what_is_in_flight_must_be_counted() -> None:
+    """Two sites, each on a server of its own, fail in the same moment."""
+    servers = (ServerPlan("a"), ServerPlan("b"))
+    both = tuple(Trouble(What.OUTAGE, 100.0, 600.0, name, "status", Cure.RESTART) for name in ("s0", "s1"))
+    plan = Plan(servers, (SitePlan("s0", "a"), SitePlan("s1", "b")), both, seconds=1000.0)
+    assert len(live(plan, decide).world.acts) == 2
+    with pytest.raises(Broken, match="one_at_a_time"):
+        live(plan, lambda facts, now: decide(_in_flight_is_not_counted(facts, now), now))
 
 
 def _asked_first(facts: Facts, now: float) -> Decision:
@@ -147,12 +162,18 @@ def _storms_call_people(facts: Facts, now: float) -> Decision:
 
 
 ORDERS: list[tuple[Decide, tuple[What, ...], set[str]]] = [
-    (_asked_first, (What.PAUSED,), {"paused", "cooldown", "over_the_cap", "after_a_storm", "start_up", "no_target"}),
+    (
+        _asked_first,
+        (What.PAUSED,),
+        {"paused", "cooldown", "over_the_cap", "after_a_storm", "start_up", "no_target"},
+    ),
     (_storms_call_people, (What.STORM, What.CUT), {"a_human_in_a_storm"}),
 ]
 
 
-@pytest.mark.parametrize(("decided", "often", "invariants"), ORDERS, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize(
+    ("decided", "often", "invariants"), ORDERS, ids=lambda one: getattr(one, "__name__", "")
+)
 def test_the_order_of_the_guards_is_noticed(
     decided: Decide, often: tuple[What, ...], invariants: set[str]
 ) -> None:

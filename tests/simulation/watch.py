@@ -145,7 +145,9 @@ class Watch:
         act = self.under_way.pop(attempt, None)
         if act is not None:
             wait = self.world.plan.cooldown if counts else ABANDONED_COOLDOWN
-            self.done.append(Done(act.site, act.server, act.container, act.action, act.step, time, clock, wait))
+            self.done.append(
+                Done(act.site, act.server, act.container, act.action, act.step, time, clock, wait)
+            )
 
     # --- what must hold ---
 
