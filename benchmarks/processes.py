@@ -45,6 +45,12 @@ class Process:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
 
 
+def stolen_seconds() -> float:
+    """Return the time so far that other machines had this one's processors, as Linux has it (/proc/stat)."""
+    line = Path("/proc/stat").read_text("ascii").splitlines()[0].split()
+    return int(line[8]) / _TICKS if len(line) > 8 else 0.0
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as asked:

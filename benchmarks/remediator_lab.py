@@ -59,6 +59,10 @@ class Lab:
         """Open a connection as Alertmanager has one."""
         return Webhook(self.remediator.port, self.token)
 
+    def bare(self) -> "Bare":
+        """Open a connection to the neighbours, who answer at once: what the machine itself takes."""
+        return Bare(self.neighbours.port)
+
     def fail(self, sites: Sequence[str]) -> None:
         """Let these sites fail from now on, and all others pass."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.neighbours.port, timeout=10)) as connection:
@@ -120,6 +124,26 @@ class Webhook:
             time.sleep(0.2)  # Alertmanager's own second try comes later still
 
 
+class Bare:
+    """One connection to the neighbours, kept open."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def __enter__(self) -> "Bare":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def get(self) -> float:
+        """Return the seconds of one small request."""
+        began = time.perf_counter()
+        self._connection.request("GET", "/api/v1/canaries")
+        self._connection.getresponse().read()
+        return time.perf_counter() - began
+
+
 def notification(sites: Sequence[str]) -> bytes:
     """Return what Alertmanager posts when these sites are down, as long as a real one."""
     alerts = [
@@ -160,7 +184,7 @@ def lab(folder: Path, shape: Shape) -> Iterator[Lab]:
     command = (
         sys.executable, "-m", "stack", "remediator", f"--config.file={sites_file}",
         f"--web.listen-address=127.0.0.1:{port}", f"--storage.url=sqlite:///{database}",
-        f"--exporter.url={asked}", f"--alertmanager.url={asked}",
+        f"--exporter.url={asked}", f"--alertmanager.url={asked}", "--timing=start_grace=0",
     )  # fmt: skip
     around = (
         sys.executable,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import Process, ProcessError
+from benchmarks.processes import Process, ProcessError, stolen_seconds
 from benchmarks.remediator_lab import Lab, Shape, lab
 from benchmarks.remediator_report import Sample
 
@@ -83,11 +83,13 @@ def _timed(running: Lab, measure: str, load: str, posts: Sequence[Sequence[str]]
     """Post one after the other, one each `every` seconds, and count what was stored."""
     before = running.count("select count(*) from notifications"), len(running.docker.restarts())
     began, cpu = time.monotonic(), running.remediator.cpu_seconds()
-    took = []
-    with running.webhook() as webhook:
+    stolen, took, bare = stolen_seconds(), [], []
+    with running.webhook() as webhook, running.bare() as control:
         for number, sites in enumerate(posts):
             time.sleep(max(0.0, began + number * every - time.monotonic()))
             took.append(webhook.post(sites) * _MS)
+            time.sleep(every / 2)  # a moment for what the notification set going
+            bare.append(control.get() * _MS)
         refused = webhook.refused
     gone = time.monotonic() - began
     stored = running.count("select count(*) from notifications") - before[0]
@@ -97,8 +99,11 @@ def _timed(running: Lab, measure: str, load: str, posts: Sequence[Sequence[str]]
         "refused": refused,
         "restarts": len(running.docker.restarts()) - before[1],
         "open": running.count(_OPEN),
-        "CPU": (running.remediator.cpu_seconds() - cpu) / gone,
+        "CPU %": (running.remediator.cpu_seconds() - cpu) / gone * 100,
+        "stolen %": (stolen_seconds() - stolen) / gone * 100,
     }
+    control_sample = Sample("", "", "ms", tuple(bare))
+    counts |= {f"bare p{share}": control_sample.quantile(share / 100) for share in (50, 99)}
     return Sample(measure, load, "ms", tuple(took), counts)
 
 

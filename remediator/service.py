@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 RELOAD_EVERY = 2.0
 """Seconds between two looks at the files of the configuration."""
 FORGET_EVERY = 3600.0
+TIDY_EVERY = 2.0
 MOST_SHOWN = 10_000
 """Incidents in `sitemedic_incident_info`."""
 SHOWN_A_SECOND = 1000
@@ -235,6 +236,7 @@ class Remediator:
             "resume": self._end_pauses,
             "show": self._show_incidents,
             "forget": self._forget_notifications,
+            "tidy": self._tidy,
             "readiness": self.readiness.look,
         }
         return Chores(chores, self.metrics, settings.now)
@@ -265,6 +267,10 @@ class Remediator:
         with self.store.write(PATIENCE) as connection:
             forget_notifications(connection, before)
         return FORGET_EVERY
+
+    def _tidy(self) -> float:
+        self.store.tidy()
+        return TIDY_EVERY
 
     def _workshop(self) -> Workshop:
         return Workshop(

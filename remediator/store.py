@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from remediator.actions.action import JSON
 from remediator.errors import StoreError
 from remediator.incident import Pause
-from remediator.store_engine import BUSY_TIMEOUT, is_shared, open_engine, reading, writing
+from remediator.store_engine import BUSY_TIMEOUT, checkpoint, is_shared, open_engine, reading, writing
 from remediator.store_schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
 
 WRITER_PATIENCE = 0.55
@@ -106,6 +106,10 @@ class Store:
         with writing(self._engine, ANSWER_WITHIN) as connection:
             connection.execute(update(META).where(META.c.name == "epoch").values(value=META.c.value))
             connection.rollback()
+
+    def tidy(self) -> None:
+        """Do now and then what would else keep a write waiting."""
+        checkpoint(self._engine)
 
     def close(self) -> None:
         """Close every connection."""

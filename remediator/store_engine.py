@@ -6,6 +6,7 @@ The driver's errors are mapped here, once: what a retry may mend is StoreError.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ from remediator.errors import StoreError, StoreUnusableError
 
 BUSY_TIMEOUT = 0.3
 """Seconds that one statement waits for a lock: short, so that a locked database is a 503 and not a hang."""
+
+CHECKPOINT_AT = 16_000
+"""Pages (of 4 KB) in SQLite's log at which a commit has to put them in their place; see `checkpoint`."""
 
 
 def open_engine(url: str, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
@@ -66,6 +70,20 @@ def writing(engine: Engine, seconds: float) -> Iterator[Connection]:
         connection.execution_options(writes=True)
         with connection.begin():
             yield connection
+
+
+def checkpoint(engine: Engine) -> None:
+    """Put what SQLite's log holds in its place, beside writers: no notification has to wait for it."""
+    if is_shared(engine):
+        return
+    with mapped(), engine.connect() as connection:
+        driver = connection.connection.cursor()  # without a transaction, which would forbid it
+        try:
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"the database cannot be used now: {error}") from error
+        finally:
+            driver.close()
 
 
 @contextmanager
@@ -122,6 +140,7 @@ def _prepare_connection(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_AT}")
     cursor.close()
 
 
