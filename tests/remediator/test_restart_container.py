@@ -22,6 +22,9 @@ from remediator.actions.action import (
     World,
 )
 from remediator.connect import connect
+from remediator.findings import Findings, read, sentence
+from remediator.incident import Kind, Look
+from remediator.playbook import hindrance
 from tests.docker_engine import DockerEngine, needs_docker, running_engine
 from tests.remediator import acting
 from tests.ssh_server import SshServer, running_ssh_server
@@ -159,6 +162,31 @@ def test_a_container_that_docker_restarts_again_and_again_has_failed(
     engine.run("shop", "--restart", "always", command=("sh", "-c", "sleep 0.2; exit 1"))
     marks = ACTION.act(target, ACTION.prepare(target, world), world)
     assert settled(target, marks, world).progress is Progress.FAILED
+
+
+def test_a_crash_loop_is_found_before_anything_is_restarted(
+    engine: DockerEngine, target: Target, world: World
+) -> None:
+    engine.run("shop", "--restart", "always", command=("sh", "-c", "sleep 0.1; exit 3"))
+
+    def found() -> Findings:
+        return read(Look(world.now(), "ok", evidence.gather(target, world).to_json()))
+
+    looping = until(lambda: (one := found()).loops and one, 30, "Docker to restart it")
+    assert isinstance(looping, Findings)
+    assert "shop is restarted by Docker again and again" in sentence(looping)
+    stop = hindrance("restart_container", Kind.DOES_NOT_ANSWER, looping, target.server)
+    assert stop is not None
+    assert stop.reason == "crash_loop"
+
+
+def test_a_container_that_was_restarted_once_is_in_no_loop(
+    engine: DockerEngine, target: Target, world: World
+) -> None:
+    engine.run("shop", "--restart", "always")
+    engine.docker("kill", "shop")
+    look = Look(world.now(), "ok", evidence.gather(target, world).to_json())
+    assert not read(look).loops
 
 
 def test_a_health_check_is_waited_for(engine: DockerEngine, target: Target, world: World) -> None:
