@@ -23,9 +23,7 @@ from remediator.actions.action import (
 )
 
 _LOOKING_AT_DOCKER = frozenset({"inspect", "ps", "logs"})
-_LOOKING_AT_LINODES = frozenset(
-    {"instance", "events", "highest_event_id", "username", "reachable", "profile", "scopes"}
-)
+_LOOKING_AT_LINODES = frozenset({"instance", "events", "highest_event_id", "username", "reachable", "scopes"})
 
 
 def in_time(world: World, since: float, seconds: float) -> World:
