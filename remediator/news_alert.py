@@ -15,13 +15,13 @@ from sqlalchemy import Connection
 
 from core.durations import format_duration
 from remediator import news_words as words
-from remediator import store_approvals, store_attempts, store_incidents
+from remediator import store_approvals, store_attempts, store_incidents, store_news
 from remediator.alertmanager_client import rfc3339
 from remediator.findings import read, sentence
 from remediator.incident import Approval, Incident
 from remediator.news import News, Seen, Telling
 from remediator.policy import Policy, SitePolicy
-from remediator.store import decisions, timeline
+from remediator.store import timeline
 
 MOST_TEXT = 4000
 """Characters of a timeline in one mail."""
@@ -61,13 +61,12 @@ def story(connection: Connection, incident_id: int, policy: Policy) -> Story | N
     if incident is None:
         return None
     lines = [f"{words.clock(event['time'])}  {event['text']}" for event in timeline(connection, incident_id)]
-    made = decisions(connection, incident_id)
     questions = store_approvals.of_incident(connection, incident_id)
     return Story(
         incident=incident,
         site=policy.sites.get(incident.site),
         attempts=store_attempts.of_incident(connection, incident_id),
-        decision=made[-1] if made else None,
+        decision=store_news.last_decision(connection, incident_id),
         question=questions[-1] if questions else None,
         timeline="\n".join(lines)[-MOST_TEXT:],
         approval_lasts=policy.limits.approval_lasts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, func, select, union_all, update
 
@@ -40,6 +41,13 @@ def seen(connection: Connection, ended_after: float, limit: int) -> list[Seen]:
         )
         for row in rows
     ]
+
+
+def last_decision(connection: Connection, incident_id: int) -> dict[str, Any] | None:
+    """Return the decision that stands of an incident."""
+    query = select(DECISIONS).where(DECISIONS.c.incident_id == incident_id)
+    row = connection.execute(query.order_by(DECISIONS.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else dict(row._mapping)
 
 
 def mark_told(connection: Connection, changes: Sequence[tuple[int, str, str]]) -> None:
