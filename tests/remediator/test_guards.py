@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remediator.actions.action import JSON
 from remediator.decide import decide
 from remediator.facts import Facts, Limits, Sites, Step
 from remediator.guards import GUARDS
@@ -31,7 +32,17 @@ from remediator.incident import (
     Storm,
     Verb,
 )
-from tests.remediator.test_decide import DEAD_SERVER, FACTS, NOW, REBOOT, RESTART, any_facts, attempt, states
+from tests.remediator.test_decide import (
+    DEAD_SERVER,
+    FACTS,
+    NOW,
+    REBOOT,
+    RESTART,
+    TARGET,
+    any_facts,
+    attempt,
+    states,
+)
 
 BOOT = Step("boot_linode", "boot_linode")
 LOOKING = Step("look", None)
@@ -58,7 +69,7 @@ def seen(
     status: str, action: str = "linode_reboot", event: str = "finished", age: float = 1.0
 ) -> dict[str, Any]:
     """Facts with a look at a Linode with one event of somebody else."""
-    events = [{"action": action, "status": event, "created": EVENT, "foreign": True}]
+    events: list[JSON] = [{"action": action, "status": event, "created": EVENT, "foreign": True}]
     look = Look(NOW - age, "ok", {"linode": {"status": status, "recent_events": events}})
     return {"incident": replace(FACTS.incident, look=look)}
 
@@ -118,14 +129,14 @@ NUMBERS: list[tuple[str, Step, dict[str, Any], Reason | None, dict[str, Any]]] =
     (
         "target",
         RESTART,
-        {"target": replace(FACTS.target, container=None)},
+        {"target": replace(TARGET, container=None)},
         Reason.NO_TARGET,
         {"containers": 0},
     ),
     (
         "target",
         RESTART,
-        {"target": replace(FACTS.target, compose=("a", "b"))},
+        {"target": replace(TARGET, compose=("a", "b"))},
         Reason.NO_TARGET,
         {"containers": 2},
     ),
@@ -208,16 +219,72 @@ SHARES = [
     ("two of two", RESTART, states(www=False, a=False), set(), Limits(), None),
     ("the other of two in flight", RESTART, states(www=False, a=True), {"a"}, Limits(), Reason.ONE_AT_A_TIME),
     ("one of three", RESTART, states(www=False, a=True, b=True), set(), Limits(), None),
-    ("two of three on two servers", RESTART, states(www=False, a=True, b=False), set(), Limits(), Reason.TOO_MANY_UNHEALTHY),
-    ("two of four: the cap itself is allowed", RESTART, states(www=False, a=True, b=False, c=True), set(), Limits(), None),
-    ("in flight counts as unhealthy", RESTART, states(www=False, a=True, b=True, c=False), {"b"}, Limits(), Reason.TOO_MANY_UNHEALTHY),
-    ("in flight and failing counts once", RESTART, states(www=False, a=True, b=False, c=True), {"b"}, Limits(), None),
-    ("all of four at a cap of 100 %", RESTART, states(www=False, a=False, b=False, c=False), set(), ALL, None),
-    ("all of four on two servers", RESTART, states(www=False, a=False, b=False, c=False), set(), Limits(), Reason.TOO_MANY_UNHEALTHY),
-    ("never probed is not unhealthy", RESTART, states(www=False, a=None, b=None, c=None), set(), Limits(), None),
+    (
+        "two of three on two servers",
+        RESTART,
+        states(www=False, a=True, b=False),
+        set(),
+        Limits(),
+        Reason.TOO_MANY_UNHEALTHY,
+    ),
+    (
+        "two of four: the cap itself is allowed",
+        RESTART,
+        states(www=False, a=True, b=False, c=True),
+        set(),
+        Limits(),
+        None,
+    ),
+    (
+        "in flight counts as unhealthy",
+        RESTART,
+        states(www=False, a=True, b=True, c=False),
+        {"b"},
+        Limits(),
+        Reason.TOO_MANY_UNHEALTHY,
+    ),
+    (
+        "in flight and failing counts once",
+        RESTART,
+        states(www=False, a=True, b=False, c=True),
+        {"b"},
+        Limits(),
+        None,
+    ),
+    (
+        "all of four at a cap of 100 %",
+        RESTART,
+        states(www=False, a=False, b=False, c=False),
+        set(),
+        ALL,
+        None,
+    ),
+    (
+        "all of four on two servers",
+        RESTART,
+        states(www=False, a=False, b=False, c=False),
+        set(),
+        Limits(),
+        Reason.TOO_MANY_UNHEALTHY,
+    ),
+    (
+        "never probed is not unhealthy",
+        RESTART,
+        states(www=False, a=None, b=None, c=None),
+        set(),
+        Limits(),
+        None,
+    ),
     ("one healthy site more than it knows", RESTART, states(a=True, b=True), set(), Limits(), None),
-    ("what is in flight and has left sites.yml counts", RESTART, states(www=False, a=True, b=True), {"gone"}, Limits(), Reason.TOO_MANY_UNHEALTHY),
-]  # fmt: skip
+    (
+        "what is in flight and has left sites.yml counts",
+        RESTART,
+        states(www=False, a=True, b=True),
+        {"gone"},
+        Limits(),
+        Reason.TOO_MANY_UNHEALTHY,
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "step", "sites", "in_flight", "limits", "reason"), SHARES)
@@ -249,16 +316,41 @@ CLOCKS = [
     ("a probe of the future is none", "fresh_probe", {"probe": Probe("www", False, NOW + AHEAD)}, False),
     ("a probe a blink ahead is one", "fresh_probe", {"probe": Probe("www", False, NOW + 0.9)}, True),
     ("a probe of hours ago is none", "fresh_probe", {"probe": Probe("www", False, NOW + BEHIND)}, False),
-    ("what ended in the future has not cooled down", "cooldown", {"history": (attempt(finished_at=NOW + 60),)}, False),
-    ("what began in the future counts", "attempt_budget", {"history": tuple(attempt(n, created_at=NOW + AHEAD) for n in range(3))}, False),
+    (
+        "what ended in the future has not cooled down",
+        "cooldown",
+        {"history": (attempt(finished_at=NOW + 60),)},
+        False,
+    ),
+    (
+        "what began in the future counts",
+        "attempt_budget",
+        {"history": tuple(attempt(n, created_at=NOW + AHEAD) for n in range(3))},
+        False,
+    ),
     ("a lease of the future holds", "server_lease", {"lease": Lease("web", "x", 1, NOW + AHEAD)}, False),
-    ("a lease of hours ago holds nothing", "server_lease", {"lease": Lease("web", "x", 1, NOW + BEHIND)}, True),
+    (
+        "a lease of hours ago holds nothing",
+        "server_lease",
+        {"lease": Lease("web", "x", 1, NOW + BEHIND)},
+        True,
+    ),
     ("started in the future is just started", "start_up", {"started_at": NOW + AHEAD}, False),
     ("a storm of the future has just been", "storm_cooldown", {"storm": Storm(NOW, NOW + AHEAD, "x")}, False),
     ("a window that ended holds nothing", "maintenance", {"maintenance": Maintenance("m", NOW)}, True),
-    ("an approval of the future is none", "mode", {"mode": Mode.APPROVE, "approvals": (approval(answered_at=NOW + 60, expires_at=NOW + 120),)}, False),
-    ("an approval that ran out is none", "mode", {"mode": Mode.APPROVE, "approvals": (approval(expires_at=NOW),)}, False),
-]  # fmt: skip
+    (
+        "an approval of the future is none",
+        "mode",
+        {"mode": Mode.APPROVE, "approvals": (approval(answered_at=NOW + 60, expires_at=NOW + 120),)},
+        False,
+    ),
+    (
+        "an approval that ran out is none",
+        "mode",
+        {"mode": Mode.APPROVE, "approvals": (approval(expires_at=NOW),)},
+        False,
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "guard", "change", "allowed"), CLOCKS)

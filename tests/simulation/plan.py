@@ -1,4 +1,4 @@
-"""What a simulated world is made of and what happens in it: plain values, so that a failure prints its world."""
+"""What a simulated world is made of and what happens in it: plain values, so that a failure prints them."""
 
 from __future__ import annotations
 

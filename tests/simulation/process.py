@@ -72,10 +72,10 @@ class Process:
 
     def wake(self, incident: int, time: float) -> None:
         """Consider an incident now."""
-        self.timeline.due(incident, time, lambda at: self.alive and self._consider(incident, at))
+        self.timeline.due(incident, time, lambda at: self._consider(incident, at) if self.alive else None)
 
     def _later(self, time: float, call: Callable[[float], None]) -> None:
-        self.timeline.at(time, lambda at: self.alive and call(at))
+        self.timeline.at(time, lambda at: call(at) if self.alive else None)
 
     # --- incidents ---
 

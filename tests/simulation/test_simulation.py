@@ -19,8 +19,8 @@ def told(seen: Seen, seconds: float) -> str:
     reasons = ", ".join(f"{name} {count}" for name, count in seen.decisions.most_common())
     acts = ", ".join(f"{name} {count}" for name, count in seen.acts.most_common())
     return (
-        f"simulation: {seen.incidents} incidents in {seen.worlds} worlds, {seconds:.0f} s of CPU; acts: {acts}; "
-        f"decisions: {reasons}"
+        f"simulation: {seen.incidents} incidents in {seen.worlds} worlds, {seconds:.0f} s of CPU; "
+        f"acts: {acts}; decisions: {reasons}"
     )
 
 

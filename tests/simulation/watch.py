@@ -183,9 +183,9 @@ class Watch:
             raise Broken("no_target", act.site)
         if act.action == "restart_container" and site.containers != 1:
             raise Broken("no_target", f"{act.site}: {site.containers} containers")
-        if self.world.servers[site.server].ours and site.container.startswith("sitemedic-"):
-            if act.action == "restart_container":
-                raise Broken("own_container", site.container)
+        own = self.world.servers[site.server].ours and site.container.startswith("sitemedic-")
+        if own and act.action == "restart_container":
+            raise Broken("own_container", site.container)
 
     def _fails_now(self, act: Act) -> None:
         at, passed = self.world.probed.get(act.site, (-1e9, False))
@@ -349,7 +349,7 @@ class Watch:
 
 
 def _since(one: Act | Done, act: Act) -> float:
-    """Return the seconds between two things, by the clock that makes more of them: a set clock is no fault."""
+    """Return the seconds between two things, by the clock that makes more of them: one may be set."""
     return max(act.time - one.time, act.clock - one.clock)
 
 

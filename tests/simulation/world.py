@@ -134,7 +134,7 @@ class World:
         return status, sorted(events, reverse=True)[:10]
 
     def foreign_until(self, server: str, time: float) -> float:
-        """Return until when somebody else's use of a Linode's power is to be respected, as far as seen now."""
+        """Return until when somebody else's use of a Linode's power is to be respected, as seen now."""
         seen = [one for one in self.every(What.FOREIGN_EVENT) if one.where == server and one.at <= time]
         return max((one.at + FOREIGN_SECONDS for one in seen), default=0.0)
 

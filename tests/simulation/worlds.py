@@ -117,7 +117,7 @@ def _sites(draw: st.DrawFn, on: Sequence[ServerPlan]) -> tuple[SitePlan, ...]:
                 _mostly(draw, f"c{number}", "c0", "sitemedic-web", of=4 if host.ours else 12),
                 _mostly(draw, 1, 0, 2, of=20),
                 _mostly(draw, usual, Mode.OBSERVE, Mode.APPROVE),
-                (found[-1].name,) if found and _mostly(draw, False, True) else (),
+                _mostly(draw, (), (found[-1].name,)) if found else (),
                 _mostly(draw, "default", *PLAYBOOKS),
             )
         )
@@ -137,7 +137,7 @@ KINDS = (OF_SERVERS, OF_EVERYTHING, OF_PEOPLE)
 
 @st.composite
 def _beside(draw: st.DrawFn, kinds: tuple[tuple[What, ...], ...]) -> tuple[Trouble, int, float]:
-    """Draw what befalls a server or everything, or what people do; with the number of the outage it is near."""
+    """Draw what befalls a server or everything, or what people do; and near which outage."""
     what = _one(draw, _one(draw, kinds))
     at, lasts = _when(draw, LONGEST[what])
     how, much = _one(draw, WAYS.get(what, ("",))), _one(draw, MUCH.get(what, (0.0,)))
