@@ -48,7 +48,7 @@ def nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def stack(exporter: Exporter, alertmanager: Alertmanager) -> Iterator[dict[str, object]]:
+def stack(exporter: Exporter, alertmanager: Alertmanager) -> Iterator[dict[str, str]]:
     """Serve what `up` would; yield the lines of .env that lead there."""
 
     def ready(path: str, answer: tuple[int, Any]) -> tuple[int, Any]:
