@@ -29,7 +29,7 @@ STOPPED = "ended before its time"
     "--storage.url", "storage_url", envvar="CAMPAIGN_STORAGE_URL",
     help="An empty PostgreSQL database; default: SQLite. With a password: CAMPAIGN_STORAGE_URL.",
 )  # fmt: skip
-@click.option("--within", default=150.0, show_default=True, help="Seconds within which an outage must end.")
+@click.option("--within", default=300.0, show_default=True, help="Seconds within which an outage must end.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the summary here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep logs, sites.yml and the ledger here.")
 @click.option("--launcher", default=" ".join(LAUNCHER), hidden=True, help="How the remediator is started.")

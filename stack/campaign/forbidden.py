@@ -10,6 +10,8 @@ from stack.campaign.scene import Scene
 
 HUMANS = ("dns", "certificate", "tls")
 SILENCE_IS_KNOWN = 2.0
+HOLD = 6.0
+"""Seconds for which a site fails untouched: longer than it takes to be healed."""
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def needs(scene: Scene) -> None:
         needed.sick, needed.stubborn = "certificate", True
         needing.sick = scene.dice.choice(ANSWERS)
     with _hands_off(scene, [needing.site], "needs"):
-        scene.lab.wait(4)
+        scene.lab.wait(HOLD)
     scene.see_through()
 
 
@@ -52,7 +54,7 @@ def paused(scene: Scene) -> None:
     try:
         with _hands_off(scene, sites, "paused"):
             scene.sick(scene.dice.choice(ANSWERS))
-            scene.lab.wait(4)
+            scene.lab.wait(HOLD)
     finally:
         scene.lab.api.insist("DELETE", "/api/v1/pause", body)
     scene.see_through()
@@ -80,7 +82,7 @@ def _edited(scene: Scene, why: str, changed: set[str]) -> None:
             if why == "removed":
                 lab.exporter.removed.add(site)
             scene.sick(scene.dice.choice(ANSWERS))
-            lab.wait(4)
+            lab.wait(HOLD)
         if why == "removed":
             scene.mend(site)
     finally:
@@ -110,7 +112,7 @@ def silenced(scene: Scene) -> None:
         scene.lab.wait(SILENCE_IS_KNOWN)
         with _hands_off(scene, [scene.site], "silenced", at_once=True):
             scene.sick(scene.dice.choice(ANSWERS))
-            scene.lab.wait(4)
+            scene.lab.wait(HOLD)
     finally:
         silenced.discard(scene.site)
     scene.see_through()
@@ -160,7 +162,7 @@ def unwatched(scene: Scene) -> None:
 def _only_watched(scene: Scene, why: str) -> None:
     with _hands_off(scene, scene.sites, why):
         scene.sick(scene.dice.choice(ANSWERS + SILENCES))
-        scene.lab.wait(4)
+        scene.lab.wait(HOLD)
         scene.mend(scene.site)
     scene.see_through()
 
