@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from core.faults import ConfigError
@@ -92,7 +93,12 @@ class Remediator:
         self.store = Store(settings.storage_url)
         self._database_clock = DatabaseClock()
         self._prepare_store()
-        self.exporter = ExporterClient(settings.exporter_url, settings.timing.probe_timeout, settings.now)
+        self.exporter = ExporterClient(
+            settings.exporter_url,
+            settings.timing.probe_timeout,
+            settings.now,
+            partial(self.store.give_way, 0.01),
+        )
         self._world = World(connect=connect, linode=settings.linode, now=settings.now)
         self._reloading = threading.Lock()
         self._watcher = FileWatcher(self._document.files)

@@ -65,10 +65,14 @@ class Store:
                 if self._requests == 0:
                     self._no_request.set()
 
+    def give_way(self, at_most: float = GIVE_WAY) -> None:
+        """Wait until nothing that comes first is under way, but not for longer than that."""
+        self._no_request.wait(at_most)
+
     @contextmanager
     def read(self, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
         """Open a transaction that reads one consistent state; gives way to what comes first."""
-        self._no_request.wait(GIVE_WAY)
+        self.give_way()
         with reading(self._engine, within) as connection:
             yield connection
 
@@ -98,7 +102,7 @@ class Store:
 
     def _wait_for_turn(self, patience: float) -> bool:
         deadline = time.monotonic() + patience
-        self._no_request.wait(min(GIVE_WAY, patience))
+        self.give_way(min(GIVE_WAY, patience))
         return self._writer.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def check_writable(self) -> None:
