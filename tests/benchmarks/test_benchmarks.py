@@ -29,3 +29,31 @@ def test_the_exporter_benchmark_tells_the_cost_of_each_peer(tmp_path: Path) -> N
     assert all(sample["probes"] == 20 for sample in found["samples"][1:])
     assert found["samples"][0]["series_per_site"] > 20
     assert "| sitemedic scheduled |" in ended.stdout
+
+
+@pytest.mark.full
+@pytest.mark.needs("sshd", "ssh-keygen")
+def test_the_remediator_benchmark_tells_what_was_measured_and_what_the_machine_itself_takes(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "bench.json"
+    sizes = ("--posts=6", "--many-posts=2", "--incidents=12", "--storm=12", "--restarts=1", "--seconds=1")
+
+    ended = subprocess.run(
+        (sys.executable, "-m", "stack", "dev", "bench", "remediator", *sizes, f"--json={file}"),
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr
+    figures = {(one["measure"], one["load"]): one for one in json.loads(file.read_text())["figures"]}
+    assert figures["fsync of 4 KB", ""]["count"] == 200
+    for load in ("nothing open", "12 held back", "12 worked on"):
+        assert figures["one alert", load]["count"] == 6
+        assert figures["200 alerts", load]["count"] == 2
+        assert {"CPU %", "stolen %", "bare p99"} < figures["one alert", load]["counts"].keys()
+    storm = figures["a storm", "12 sites"]["counts"]
+    assert (storm["stored"], storm["opened"], storm["acts"]) == ([12], [12], [0])
+    assert figures["to docker restart", "one at a time"]["count"] == 1
+    assert ("CPU at rest", "12 open") in figures
+    assert all(one["p50"] <= one["p99"] <= one["max"] for one in figures.values())
+    assert "one alert | nothing open |" in " ".join(ended.stdout.split())
