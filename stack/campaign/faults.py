@@ -55,23 +55,23 @@ def _clock_jump(stroke: Stroke) -> None:
 def _database_locked(stroke: Stroke) -> None:
     lab = stroke.lab
     with lab.alone["database"]:
-        lab.process.excused.set()
+        lab.process.excuse(60)
         try:
             database.lock(lab.storage_url, stroke.dice.uniform(1, 4))
         finally:
-            lab.process.excused.clear()
+            lab.process.excuse(5)
 
 
 def _disk_full(stroke: Stroke) -> None:
     lab = stroke.lab
     with lab.alone["database"]:
-        lab.process.excused.set()
+        lab.process.excuse(60)
         try:
             lab.disk.fill()
             lab.wait(stroke.dice.uniform(1, 4))
         finally:
             lab.disk.free()
-            lab.process.excused.clear()
+            lab.process.excuse(5)
 
 
 def _exporter_gone(stroke: Stroke) -> None:

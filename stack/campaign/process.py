@@ -49,9 +49,7 @@ class Process:
         self._running: tuple[int, int] | None = None
         """Its pid, and a descriptor that becomes readable when it ends."""
         self._killed = False
-        self.excused = threading.Event()
-        """Set while it may end by itself, as when the database cannot be opened at a start."""
-        self._excused_before = False
+        self._excused_until = 0.0
         self.kills = 0
         argv = [sys.executable, *launcher, str(self._clock), str(self.log), "remediator", *arguments]
         with self.log.open("ab") as output:
@@ -65,16 +63,19 @@ class Process:
         with self._lock:
             if self._running is not None:
                 if not self._ended(0.0):
-                    self._excused_before = self.excused.is_set()
                     return
                 code = self._code()
                 if not self._killed:
-                    excused = self.excused.is_set() or self._excused_before
+                    excused = time.monotonic() < self._excused_until
                     self._ledger.add(Kind.PROCESS, "ended", code=code, excused=excused)
             self._killed = False
             pid = self._order("start")
             self._running = pid, os.pidfd_open(pid)
         self._ledger.add(Kind.PROCESS, "started", pid=pid)
+
+    def excuse(self, seconds: float) -> None:
+        """Let it end by itself for so long, as when the database cannot be used at a start."""
+        self._excused_until = time.monotonic() + seconds
 
     def kill(self) -> None:
         """Kill it as a machine without power would."""
