@@ -68,6 +68,14 @@ def test_nothing_but_what_is_listed_is_told_to_a_stranger(idle: Lab) -> None:
     assert asked > 15
 
 
+def test_what_is_open_is_this_and_no_more(idle: Lab) -> None:
+    rules = create_app(idle.remediator).url_map.iter_rules()
+    assert {one.rule for one in rules if one.endpoint in OPEN} == {
+        "/metrics", "/-/healthy", "/-/ready", "/webhook/alertmanager", "/login", "/console.css",
+        "/runbooks/<name>", "/status", "/status.json",
+    }  # fmt: skip
+
+
 def test_what_is_open_needs_no_session(idle: Lab) -> None:
     for path in ("/metrics", "/-/healthy", "/-/ready", "/login", "/console.css", "/runbooks/SiteDown"):
         assert idle.client.get(path).status_code == 200, path
