@@ -98,7 +98,7 @@ def test_a_restart_is_tried_twice_at_most_and_then_a_human_is_told(tmp_path: Pat
         stuck = at_work.wait("www", "needs_human")
         assert stuck["reason"] == "nothing_left"
         assert len(at_work.ledger.lines()) == 2
-        until(lambda: for_a_human(at_work), 3, "an alert for a human")
+        until(lambda: for_a_human(at_work), 20, "an alert for a human")
         alert = for_a_human(at_work)[-1]
         assert alert["labels"] == {
             "alertname": "SiteNeedsHuman", "site": "www", "part_of": "www", "severity": "critical",
@@ -112,7 +112,7 @@ def test_a_restart_is_tried_twice_at_most_and_then_a_human_is_told(tmp_path: Pat
         assert "it died again" in alert["annotations"]["timeline"]
         at_work.exporter.failing.clear()
         assert at_work.wait("www", "recovered")["outcome"] == "by_a_human"
-        until(lambda: for_a_human(at_work)[-1]["endsAt"] <= _soon(), 3, "the alert's end")
+        until(lambda: for_a_human(at_work)[-1]["endsAt"] <= _soon(), 20, "the alert's end")
         assert len(at_work.ledger.lines()) == 2
 
 
@@ -129,13 +129,13 @@ def test_the_alert_for_a_human_survives_a_restart_and_is_ended_later(tmp_path: P
         first.exporter.failing["www"] = "dns"
         first.post("www")
         first.wait("www", "needs_human")
-        until(lambda: for_a_human(first), 3, "the alert")
+        until(lambda: for_a_human(first), 20, "the alert")
     with lab(tmp_path) as second:
         second.exporter.failing["www"] = "dns"
-        until(lambda: for_a_human(second), 3, "the alert again")
+        until(lambda: for_a_human(second), 20, "the alert again")
         second.exporter.failing.clear()
         second.wait("www", "recovered")
-        until(lambda: for_a_human(second)[-1]["endsAt"] <= _soon(), 3, "the alert's end")
+        until(lambda: for_a_human(second)[-1]["endsAt"] <= _soon(), 20, "the alert's end")
 
 
 def test_a_resolve_that_lies_closes_nothing(at_work: Lab) -> None:
