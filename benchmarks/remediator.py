@@ -5,6 +5,8 @@ back, and much that is worked on is open; storms; from the webhook to `docker re
 """
 
 import json
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,6 +96,7 @@ def main(
 ) -> None:  # fmt: skip
     """Measure the remediator: notifications, storms, time to act, CPU at rest."""
     plan = Plan(posts, many_posts, incidents, storms or (1000, 5000), restarts, seconds)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # and end what was started
     try:
         with tempfile.TemporaryDirectory(prefix="benchmark-", dir=folder) as place:
             run = measure(plan, only, rounds, Path(place))
