@@ -64,7 +64,7 @@ class Evidence:
 
 
 def gather(target: Target, world: World) -> Evidence:
-    """Look at the container, its log, the Linode and the site's port; never raises: what fails is evidence."""
+    """Look at the container, its log, the Linode and the port; never raises: what fails is evidence too."""
     inside, outside, port = abreast(
         (
             lambda: _look_inside(target, world),

@@ -17,7 +17,7 @@ DEAD = frozenset({"unreachable", "timeout"})
 NO_WORD = "cannot_tell"
 """SSH failed on our side, or the server answered in a way that we do not understand."""
 LOOP_RESTARTS = 3
-"""Docker's own restarts of a container, the last of them just now, that make a loop: fewer may be one bad hour."""
+"""Docker's own restarts of a container, the last one just now, that make a loop; fewer may be bad luck."""
 LOOP_SECONDS = 60.0
 """What "just now" means: Docker waits a minute at most between two restarts."""
 _MOST_ERROR = 120

@@ -74,5 +74,5 @@ def running_machine(folder: Path) -> Iterator[RunningMachine]:
             assert process.poll() is None, "the machine ended"
             return machine.state()["power"] == "running" and machine.site().ok
 
-        until(is_up, 20, "the machine to be up")
+        until(is_up, 60, "the machine to be up")
         yield machine
