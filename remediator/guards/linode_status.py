@@ -42,7 +42,7 @@ def linode_status(facts: Facts, step: Step, now: float) -> Verdict:
 
 
 def _linode(facts: Facts, now: float) -> Mapping[str, JSON] | None:
-    """Return what the look says; an old one says nothing, since what answers wrongly is never looked at again."""
+    """Return what the look says; an old one says nothing, since perhaps nobody will look again."""
     look = facts.incident.look
     if look is None or now - look.time > facts.limits.look_max_age:
         return None

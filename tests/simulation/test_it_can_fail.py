@@ -53,6 +53,7 @@ def test_without_a_guard_an_invariant_breaks(
     assert broken.invariant in invariants, broken
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("guard", "often"), TWO_LOCKS)
 def test_the_playbook_and_a_guard_both_hold_what_is_not_allowed_and_without_both_it_is_done(
     monkeypatch: pytest.MonkeyPatch, guard: str, often: What
@@ -126,6 +127,7 @@ CHANGED: list[tuple[Change, tuple[What, ...], set[str]]] = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("change", "often", "invariants"), CHANGED, ids=lambda one: getattr(one, "__name__", "")
 )
@@ -171,6 +173,7 @@ ORDERS: list[tuple[Decide, tuple[What, ...], set[str]]] = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("decided", "often", "invariants"), ORDERS, ids=lambda one: getattr(one, "__name__", "")
 )
