@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-from types import FrameType
 from typing import Any
 
 from waitress.server import create_server
@@ -34,13 +33,12 @@ def serve(remediator: Remediator, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; raise StartError where the port cannot be had."""
     server = _listen(remediator, host, port)
     _be_quick_to_answer()
-    ended = threading.Event()
-    _on_signals(remediator, ended)
+    signals = _signals()
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     remediator.start()
     thread.start()
     log.info("remediator runs", extra=fields(address=f"{host}:{port}", sites=len(remediator.policy().sites)))
-    ended.wait()
+    _until_the_end(signals, remediator)
     log.info("remediator ends")
     server.close()
     remediator.stop(END_WITHIN)
@@ -83,16 +81,26 @@ def _bind(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {cause}; {mend}") from error
 
 
-def _on_signals(remediator: Remediator, ended: threading.Event) -> None:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
+def _signals() -> socket.socket:
+    """Return what the number of each signal can be read from.
 
-    def reload(_number: int, _frame: FrameType | None) -> None:
-        threading.Thread(target=_reload_quietly, args=(remediator,), name="reload-once", daemon=True).start()
+    The kernel may give a signal to any thread; Python's handlers run in the main one, which would not wake.
+    """
+    receiving, sending = socket.socketpair()
+    sending.setblocking(False)
+    signal.set_wakeup_fd(sending.detach(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return receiving
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGHUP, reload)
+
+def _until_the_end(signals: socket.socket, remediator: Remediator) -> None:
+    """Read sites.yml anew at each SIGHUP; return at SIGTERM or SIGINT."""
+    while (number := signals.recv(1)[0]) not in (signal.SIGTERM, signal.SIGINT):
+        if number == signal.SIGHUP:
+            once = threading.Thread(target=_reload_quietly, args=(remediator,), name="reload-once")
+            once.daemon = True
+            once.start()
 
 
 def _reload_quietly(remediator: Remediator) -> None:
