@@ -87,6 +87,7 @@ class Troubled(RestartContainer):
             return  # it was somebody's before
         if self._what in SIGNALS:
             os.kill(os.getpid(), SIGNALS[self._what])
+            time.sleep(0.5)  # the signal stops this thread a moment later than it is sent
         else:  # who made us cuts us off now
             while not (self._folder / "cut").exists():
                 time.sleep(0.01)
