@@ -28,14 +28,7 @@ from remediator.incident import (
     Verb,
     kind_of,
 )
-from remediator.last_check import (
-    Withdrawn,
-    before_the_act,
-    by_the_look,
-    other_outage,
-    paused,
-    still_wanted,
-)
+from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, paused, still_wanted
 from remediator.store import pauses
 
 log = logging.getLogger(__name__)
