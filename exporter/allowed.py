@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from exporter.target import TargetError, WebTarget, parse_host_target, parse_web_target
+from exporter.probers import BY_SCHEME, PROBERS
+from exporter.probers.prober import Place
+from exporter.target import TargetError, parse_host_target, parse_web_target
 
 _HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.*?]+\]|[^\s/:@\[\]]+)(?::(\d{1,5}|\*))?")
-
-_Key = tuple[str, str, int, str]
-"""Scheme ("" for a bare connection), host, port, path with query."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class _Pattern:
     scheme: str | None = None
     path: str = ""
 
-    def allows(self, key: _Key) -> bool:
-        scheme, host, port, path = key
+    def allows(self, key: Place) -> bool:
+        host, port, scheme, path = key
         if self.scheme is not None:
             same = (scheme, host, str(port)) == (self.scheme, self.host, self.port)
             return same and _is_below(path, self.path)
@@ -65,20 +64,16 @@ def parse_pattern(text: str) -> _Pattern:
     return _Pattern(match[1].strip("[]").lower(), match[2] or "*")
 
 
-def target_key(target: str, prober: str = "") -> _Key | None:
+def target_key(target: str, prober: str = "") -> Place | None:
     """Return what `target` means, for comparing; None where it means nothing.
 
     `prober` tells how to read a target without a scheme; without it the target's own scheme does.
     """
-    is_web = prober == "http" if prober else target.lower().startswith(("http://", "https://"))
+    found = PROBERS.get(prober) if prober else BY_SCHEME.get(target.partition("://")[0].lower())
     try:
-        if is_web:
-            web: WebTarget = parse_web_target(target)
-            return web.scheme, web.host, web.port, web.path
-        host = parse_host_target(target)
+        return (found or PROBERS["tcp"]).place(target)
     except TargetError:
         return None
-    return "", host.host, host.port, ""
 
 
 def _is_below(path: str, prefix: str) -> bool:

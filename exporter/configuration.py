@@ -10,11 +10,12 @@ from core.sites import Document, Part, Site, load
 from exporter.allowed import AllowedTargets
 from exporter.module import BUILT_IN, Module
 from exporter.modules import UnreadableError, is_modules_file, modules_file, named, unreadable, with_inline
+from exporter.probers import PROBERS
 from exporter.site_options import SiteOptions, TopOptions, prober_of
-from exporter.target import TargetError, instance, parse_host_target, parse_web_target
+from exporter.target import TargetError, instance
 from exporter.watched import WatchedSite
 
-BY_PROBER = {"http": "http_2xx", "tcp": "tcp_connect"}
+BY_PROBER = {prober.name: prober.module for prober in PROBERS.values()}
 """The module of a target that names none."""
 
 LONGEST_DEFAULT_TIMEOUT = 5.0
@@ -165,7 +166,7 @@ def _misfit(options: SiteOptions, module: Module) -> tuple[str, str] | None:
         message = f"probes {module.prober}, but the url is {instance(url)} ({BY_PROBER[wanted]} would fit)"
         return "module", f"{_module_name(options)} {message}"
     try:
-        parse_web_target(url) if module.prober == "http" else parse_host_target(url)
+        PROBERS[module.prober].place(url)
     except TargetError as error:
         return "url", str(error)
     return None

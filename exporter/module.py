@@ -16,7 +16,7 @@ from exporter.probers.paths import rooted, unreadable_files
 
 M = TypeVar("M", bound=Options)
 
-UNBUILT = ("dns", "icmp", "grpc", "unix")
+UNBUILT = ("icmp", "grpc", "unix")
 """Probers of blackbox_exporter that load, so that its file can be used, and say so when they are used."""
 
 
@@ -26,7 +26,7 @@ class _ModuleBase(Options):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     prober: str
-    """The protocol: http or tcp."""
+    """The protocol: http, tcp or dns."""
     timeout: Duration | None = None
     """How long one probe may take; a site's own timeout goes before it."""
 
@@ -98,6 +98,6 @@ else:
     Module = create_model("Module", __base__=_ModuleBase, __doc__=_ModuleBase.__doc__, **_fields())
 
 BUILT_IN: Mapping[str, Module] = MappingProxyType(
-    {"http_2xx": Module(prober="http"), "tcp_connect": Module(prober="tcp")}
+    {"http_2xx": Module(prober="http"), "tcp_connect": Module(prober="tcp"), "dns": Module(prober="dns")}
 )
 """The modules that exist without any file."""

@@ -12,8 +12,9 @@ from core.sites import Options
 from exporter.allowed import parse_pattern
 from exporter.module import Module
 from exporter.patterns import Pattern
+from exporter.probers import BY_SCHEME
 from exporter.probers.http_options import StatusMatch
-from exporter.target import instance, parse_host_target, parse_web_target
+from exporter.target import instance
 
 LEAST_INTERVAL = 0.1
 """Seconds between two probes of a site, at the least."""
@@ -34,14 +35,12 @@ def prober_of(url: str) -> str:
     Raises ValueError with the mend where it asks for none, or the URL cannot be read.
     """
     scheme = url.partition("://")[0].lower() if "://" in url else ""
-    if scheme in ("http", "https"):
-        parse_web_target(url)
-        return "http"
-    if scheme in ("tcp", "tls"):
-        parse_host_target(url)
-        return "tcp"
+    if scheme in BY_SCHEME:
+        BY_SCHEME[scheme].place(url)
+        return BY_SCHEME[scheme].name
     if scheme:
-        raise ValueError("must begin with http://, https:// or tcp://")
+        known = ", ".join(f"{one}://" for one in BY_SCHEME)
+        raise ValueError(f"must begin with one of {known}")
     raise ValueError(f"needs its protocol in front: https://{instance(url)} or tcp://{instance(url)}")
 
 

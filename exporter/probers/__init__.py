@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from exporter.probers.dns import DNS
 from exporter.probers.http import HTTP
 from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
 from exporter.probers.tcp import TCP
@@ -9,6 +10,9 @@ from exporter.probers.tcp import TCP
 PROBERS: Mapping[str, Prober] = {
     "http": HTTP,
     "tcp": TCP,
+    "dns": DNS,
 }
 
-__all__ = ["PROBERS", "Attempt", "ProbeLog", "Prober", "Reading"]
+BY_SCHEME: Mapping[str, Prober] = {scheme: prober for prober in PROBERS.values() for scheme in prober.schemes}
+
+__all__ = ["BY_SCHEME", "PROBERS", "Attempt", "ProbeLog", "Prober", "Reading"]

@@ -15,7 +15,7 @@ from exporter.probers.http_checks import Headers, judge
 from exporter.probers.http_lines import FAMILIES, http_lines
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.http_request import Hop, Plan, Plans, is_proxied, is_renamed, settings_of
-from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
+from exporter.probers.prober import Attempt, Place, ProbeLog, Prober, Reading
 from exporter.probers.tls import Handshake, configure_tls
 from exporter.reason import Reason
 from exporter.resolve import Address
@@ -203,4 +203,19 @@ def _note(log: ProbeLog, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:
     )
 
 
-HTTP = Prober("http", HTTPOptions, probe, HTTPOptions.complaints, FAMILIES, http_lines)
+def _place(target: str) -> Place:
+    web = parse_web_target(target)
+    return Place(web.host, web.port, web.scheme, web.path)
+
+
+HTTP = Prober(
+    "http",
+    HTTPOptions,
+    probe,
+    HTTPOptions.complaints,
+    schemes=("http", "https"),
+    place=_place,
+    module="http_2xx",
+    families=FAMILIES,
+    lines=http_lines,
+)

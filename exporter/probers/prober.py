@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.sites import Options
 from exporter.engine import Engine
@@ -11,6 +11,7 @@ from exporter.labels import Labels
 from exporter.reason import Reason
 from exporter.resolve import Resolver
 from exporter.result import Result, TLSFacts
+from exporter.target import TargetError
 
 LONGEST_DETAIL = 300
 """Characters of a failure's sentence, which goes into logs, mails and the results file."""
@@ -77,6 +78,19 @@ def _none(_options: object) -> list[tuple[str, str]]:
     return []
 
 
+class Place(NamedTuple):
+    """Where a target is, for comparing; scheme and path (with its query) only where they count."""
+
+    host: str
+    port: int
+    scheme: str = ""
+    path: str = ""
+
+
+def _nowhere(target: str) -> Place:
+    raise TargetError(f"{target!r} cannot be read")
+
+
 def _no_lines(_result: Result, _labels: Labels) -> tuple[str, ...]:
     return ()
 
@@ -91,6 +105,12 @@ class Prober:
     """Fills the reading in. May raise TargetError and ResolveError; nothing else for a site's failure."""
     complaints: Callable[[Any], list[tuple[str, str]]] = _none
     """Says what of these options cannot be used yet: (key, message)."""
+    schemes: tuple[str, ...] = ()
+    """What a URL that this prober is for begins with."""
+    place: Callable[[str], Place] = _nowhere
+    """Reads a target, with a scheme or without. Raises TargetError."""
+    module: str = ""
+    """The module of a target that names none."""
     families: tuple[Family, ...] = ()
     """The metrics that only this protocol has."""
     lines: Callable[[Result, Labels], tuple[str, ...]] = _no_lines

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from core.sites import Options
 from exporter.probers.addresses import addresses_of
-from exporter.probers.prober import Attempt, Prober, Reading
+from exporter.probers.prober import Attempt, Place, Prober, Reading
 from exporter.probers.tls import Handshake, TLSConfig, configure_tls
 from exporter.resolve import Address
 from exporter.target import HostTarget, parse_host_target
@@ -92,4 +92,17 @@ def _configure(
     return configure_tls(curl, options.tls_config)
 
 
-TCP = Prober("tcp", TCPOptions, probe, TCPOptions.complaints)
+def _place(target: str) -> Place:
+    host = parse_host_target(target)
+    return Place(host.host, host.port)
+
+
+TCP = Prober(
+    "tcp",
+    TCPOptions,
+    probe,
+    TCPOptions.complaints,
+    schemes=("tcp", "tls"),
+    place=_place,
+    module="tcp_connect",
+)

@@ -139,7 +139,7 @@ def test_a_blackbox_yml_is_a_configuration_of_its_own(tmp_path: Path) -> None:
     found = configured(tmp_path, MODULES, "blackbox.yml")
     assert found.sites == ()
     assert found.allowed is None
-    assert {"http_2xx", "tcp_connect", "http_post", "banner", "ping"} == set(found.modules)
+    assert {"dns", "http_2xx", "tcp_connect", "http_post", "banner", "ping"} == set(found.modules)
 
 
 def test_a_target_list_may_hold_bare_targets_where_a_module_says_how_to_read_them(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ sites:
         "canaries[0]: needs its protocol in front: https://status.example.net or tcp://status.example.net",
         "probe_targets[0]: must be a URL prefix",
         "modules.m.prober: must be one of http, tcp",
-        "sites[0].url: must begin with http://, https:// or tcp://",
+        "sites[0].url: must begin with one of http://, https://, tcp://, tls://, dns://",
         "sites[0].interval: must be 100ms or more (got 10ms)",
         "sites[2].expect.status",
         "sites[2].expect.body: must be a pattern",

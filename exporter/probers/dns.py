@@ -1,0 +1,272 @@
+"""The dns prober: ask one name server for one name, over UDP, TCP or TLS, and judge its answer."""
+
+import asyncio
+import struct
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from exporter.families import gauge
+from exporter.labels import Labels
+from exporter.probers.addresses import addresses_of
+from exporter.probers.dns_options import DNSOptions, RRValidator
+from exporter.probers.prober import Attempt, Place, Prober, Reading
+from exporter.probers.stream import Stream, StreamError
+from exporter.reason import Reason
+from exporter.resolve import Address
+from exporter.result import Result
+from exporter.target import TargetError
+
+FAMILIES = (
+    gauge("probe_dns_duration_seconds", "Duration of DNS request by phase"),
+    gauge("probe_dns_answer_rrs", "Returns number of entries in the answer resource record list"),
+    gauge("probe_dns_authority_rrs", "Returns number of entries in the authority resource record list"),
+    gauge("probe_dns_additional_rrs", "Returns number of entries in the additional resource record list"),
+    gauge("probe_dns_query_succeeded", "Displays whether or not the query was executed successfully"),
+    gauge("probe_dns_serial", "Returns the serial number of the zone"),
+)
+_PLAIN_PORT, _TLS_PORT = 53, 853
+
+
+class DNSFacts(NamedTuple):
+    """What only a DNS probe knows."""
+
+    query_succeeded: bool = False
+    """An answer came, whatever it says."""
+    answers: int = 0
+    authorities: int = 0
+    additionals: int = 0
+    serial: int | None = None
+    """Of the zone, where the answer holds its SOA."""
+
+
+class Question(NamedTuple):
+    """Whom to ask for what."""
+
+    host: str
+    port: int
+    name: str
+    type: str
+
+
+async def probe(attempt: Attempt, reading: Reading) -> None:
+    """Ask one question and fill the reading in. Raises TargetError, ResolveError, FileError."""
+    options: DNSOptions = attempt.options
+    reading.facts = DNSFacts()
+    question = parse_question(attempt.target, options)
+    query = _query(question, options)
+    addresses = await addresses_of(question.host, options, attempt, reading)
+    reading.address = addresses[0].text
+    began = time.monotonic()
+    try:
+        wire = await _asked(attempt, reading, question, addresses[0], query.to_wire())
+    except StreamError as error:
+        reading.fail(error.reason, error.detail)
+        return
+    finally:
+        reading.processing += time.monotonic() - began - reading.connect - reading.tls_time
+    if attempt.log:
+        attempt.log.add("Answered", by=reading.address, port=question.port, bytes=len(wire))
+    _judge(options, reading, query, wire)
+
+
+def parse_question(target: str, options: DNSOptions) -> Question:
+    """Read `host`, `host:port` or `dns://host:port/name?type=A`. Raises TargetError."""
+    scheme, separator, rest = target.partition("://")
+    if separator and scheme.lower() != "dns":
+        raise TargetError(f"{target!r} must be a name server, host:port or dns://host/name?type=A")
+    try:
+        url = urlsplit(f"//{rest if separator else target}")
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise TargetError(f"{target!r} is no name server ({error})") from error
+    if not host or url.username is not None:
+        raise TargetError(f"{target!r} must be a name server, host:port or dns://host/name?type=A")
+    name = unquote(url.path.strip("/")) or options.query_name
+    if not name:
+        raise TargetError(f"{target!r} says no name to ask for: add it (dns://host/name), or set query_name")
+    kind = parse_qs(url.query).get("type", [options.query_type])[0]
+    standard = _TLS_PORT if options.dns_over_tls else _PLAIN_PORT
+    return Question(host, port or standard, name, kind.upper())
+
+
+def _query(question: Question, options: DNSOptions) -> dns.message.QueryMessage:
+    try:
+        query = dns.message.make_query(question.name, question.type, options.query_class)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise TargetError(f"{question.name!r} {question.type} cannot be asked for ({error})") from error
+    if not options.recursion_desired:
+        query.flags &= ~dns.flags.RD
+    return query
+
+
+async def _asked(
+    attempt: Attempt, reading: Reading, question: Question, address: Address, wire: bytes
+) -> bytes:
+    options: DNSOptions = attempt.options
+    if options.transport_protocol == "udp":
+        return await _over_udp(attempt, question.port, address, wire)
+    began = time.monotonic()
+    async with await Stream.open(
+        address, question.port, attempt.deadline, options.source_ip_address
+    ) as stream:
+        reading.connect = time.monotonic() - began
+        if options.dns_over_tls:
+            agreeing = time.monotonic()
+            try:
+                reading.tls = await stream.start_tls(options.tls_config, attempt.hostname or question.host)
+            finally:
+                reading.tls_time = time.monotonic() - agreeing
+        await stream.send(struct.pack("!H", len(wire)) + wire)
+        (length,) = struct.unpack("!H", await stream.exactly(2))
+        return await stream.exactly(length)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Keeps the first datagram that bears the question's number."""
+
+    def __init__(self, number: bytes) -> None:
+        self._number = number
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _address: object) -> None:
+        """Take an answer; one of another number is somebody's else's, or forged."""
+        if data[:2] == self._number and not self.answer.done():
+            self.answer.set_result(data)
+
+    def error_received(self, error: Exception) -> None:
+        """Take the word of the system that nobody is there."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+async def _over_udp(attempt: Attempt, port: int, address: Address, wire: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    source = attempt.options.source_ip_address
+    try:
+        async with asyncio.timeout(max(0.001, attempt.deadline - time.monotonic())):
+            transport, asked = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(wire[:2]),
+                local_addr=(source, 0) if source else None,
+                remote_addr=(address.text, port),
+            )
+            try:
+                transport.sendto(wire)
+                return await asked.answer
+            finally:
+                transport.abort()
+    except TimeoutError as error:
+        raise StreamError(Reason.TIMEOUT, "no answer in time") from error
+    except ConnectionRefusedError as error:
+        raise StreamError(Reason.REFUSED, "nothing listens there") from error
+    except OSError as error:
+        raise StreamError(Reason.TIMEOUT, f"no way there ({error.strerror or error})") from error
+
+
+def _judge(options: DNSOptions, reading: Reading, query: dns.message.Message, wire: bytes) -> None:
+    """Fill in what the answer says, and fail where that is not what was wanted."""
+    try:
+        answer = dns.message.from_wire(wire, ignore_trailing=True)
+    except (dns.exception.DNSException, ValueError) as error:
+        reading.fail(Reason.PROTOCOL, f"the answer is not DNS ({type(error).__name__})")
+        return
+    if not query.is_response(answer):
+        reading.fail(Reason.PROTOCOL, "the answer is to another question")
+        return
+    sections = [_records(part) for part in (answer.answer, answer.authority, answer.additional)]
+    answers, authorities, additionals = map(len, sections)
+    reading.facts = DNSFacts(True, answers, authorities, additionals, _serial(answer.answer))
+    code = dns.rcode.to_text(answer.rcode())
+    if code not in options.valid_rcodes:
+        reading.fail(Reason.STATUS, f"answered {code}")
+        return
+    validators = (
+        ("answer", options.validate_answer_rrs),
+        ("authority", options.validate_authority_rrs),
+        ("additional", options.validate_additional_rrs),
+    )
+    for (where, validator), records in zip(validators, sections, strict=True):
+        fault = _fault(validator, records)
+        if fault:
+            reading.fail(Reason.BODY, f"the {where} section {fault}")
+            return
+
+
+def _records(section: Sequence[dns.rrset.RRset]) -> list[bytes]:
+    """Return a section's records as text, tab by tab as Go's library writes them."""
+    found = []
+    for rrset in section:
+        head = f"{rrset.name}\t{rrset.ttl}\t{dns.rdataclass.to_text(rrset.rdclass)}"
+        kind = dns.rdatatype.to_text(rrset.rdtype)
+        found += [f"{head}\t{kind}\t{record}".encode() for record in rrset]
+    return found
+
+
+def _fault(validator: RRValidator, records: list[bytes]) -> str:
+    """Say what is wrong with a section, empty where nothing is."""
+    for pattern in validator.fail_if_matches_regexp:
+        if any(pattern.found_in(record) for record in records):
+            return f"matches {pattern.text!r}"
+    for pattern in validator.fail_if_all_match_regexp:
+        if records and all(pattern.found_in(record) for record in records):
+            return f"matches {pattern.text!r} in all its records"
+    for pattern in validator.fail_if_not_matches_regexp:
+        if not all(pattern.found_in(record) for record in records):
+            return f"has a record that does not match {pattern.text!r}"
+    for pattern in validator.fail_if_none_matches_regexp:
+        if not any(pattern.found_in(record) for record in records):
+            return f"has no record that matches {pattern.text!r}"
+    return ""
+
+
+def _serial(section: Sequence[dns.rrset.RRset]) -> int | None:
+    for rrset in section:
+        if rrset.rdtype == dns.rdatatype.SOA:
+            return int(rrset[0].serial)
+    return None
+
+
+def lines(result: Result, labels: Labels) -> tuple[str, ...]:
+    """Return the lines of one result, in the order of `FAMILIES`."""
+    facts, phases, of = result.facts, result.phases, labels.plain
+    assert isinstance(facts, DNSFacts)
+    phase = f'probe_dns_duration_seconds{labels.head}phase="'
+    durations = (
+        f'{phase}resolve"}} {phases.resolve!r}\n{phase}connect"}} {phases.connect + phases.tls!r}\n'
+        f'{phase}request"}} {phases.processing!r}\n'
+    )
+    return (
+        durations,
+        f"probe_dns_answer_rrs{of} {facts.answers}\n",
+        f"probe_dns_authority_rrs{of} {facts.authorities}\n",
+        f"probe_dns_additional_rrs{of} {facts.additionals}\n",
+        f"probe_dns_query_succeeded{of} {int(facts.query_succeeded)}\n",
+        f"probe_dns_serial{of} {facts.serial}\n" if facts.serial is not None else "",
+    )
+
+
+def _place(target: str) -> Place:
+    question = parse_question(target, DNSOptions(query_name="."))
+    return Place(question.host, question.port)
+
+
+DNS = Prober(
+    "dns",
+    DNSOptions,
+    probe,
+    DNSOptions.complaints,
+    schemes=("dns",),
+    place=_place,
+    module="dns",
+    families=FAMILIES,
+    lines=lines,
+)
