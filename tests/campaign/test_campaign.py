@@ -41,12 +41,12 @@ def campaign(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_a_short_campaign_breaks_nothing(tmp_path: Path) -> None:
-    kinds = ("container_stopped", "server_dead", "storm", "heals_itself", "stubborn", "paused", "removed")
+    kinds = ("container_stopped", "wrong_answer", "server_dead", "heals_itself", "paused")
     chosen = [word for kind in kinds for word in ("--outage", kind)]
-    status, summary, said = campaign(tmp_path, "--incidents", "20", "--seed", "7", *chosen)
+    status, summary, said = campaign(tmp_path, "--incidents", "12", "--seed", "7", *chosen)
     assert (status, summary["broken"]) == (0, []), said
-    assert summary["checked"]["fresh_probe"] >= 5, said
-    assert summary["checked"]["ends"] >= 20, said
+    assert summary["checked"]["fresh_probe"] >= 4, said
+    assert summary["checked"]["ends"] >= 10, said
 
 
 @pytest.mark.full
