@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Refuse, Verdict
-from remediator.incident import Reason
+from remediator.incident import Attempt, Reason
 
 
 def attempt_budget(facts: Facts, step: Step, now: float) -> Verdict:
@@ -13,7 +13,7 @@ def attempt_budget(facts: Facts, step: Step, now: float) -> Verdict:
         return Allow()
     limits = facts.limits
     server = facts.target.server.name if facts.target else None
-    recent = [one for one in facts.history if one.counts and one.created_at > now - limits.per]
+    recent = [one for one in facts.history if one.counts and _made(one) > now - limits.per]
     on_site = sum(
         one.site == facts.incident.site or (one.server == server and one.target == facts.target_key)
         for one in recent
@@ -32,3 +32,8 @@ def attempt_budget(facts: Facts, step: Step, now: float) -> Verdict:
         detail = f"{server} was rebooted {reboots} times in the last {limits.per:.0f} s"
         return Refuse(Reason.ATTEMPT_BUDGET, detail, escalate=True, numbers=numbers)
     return Allow(numbers)
+
+
+def _made(attempt: Attempt) -> float:
+    """Return when it was made: what was done counts from when it was done, which may be a minute later."""
+    return max(attempt.created_at, attempt.acted_at or 0.0)

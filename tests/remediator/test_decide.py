@@ -240,7 +240,7 @@ GUARD_TABLE = [
     ),
     (
         "attempt_budget",
-        {"history": tuple(attempt(n, created_at=NOW - 3600) for n in range(9))},
+        {"history": tuple(attempt(n, created_at=NOW - 3600, acted_at=NOW - 3600) for n in range(9))},
         RESTART,
         None,
     ),

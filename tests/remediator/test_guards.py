@@ -390,6 +390,13 @@ def test_what_a_killed_remediator_has_left_behind_on_a_server_is_ended_before_an
     assert isinstance(ask("server_lease", RESTART, history=(elsewhere,), lease=gone), Allow)
 
 
+def test_an_attempt_counts_from_its_act_on_which_may_come_a_minute_after_its_claim() -> None:
+    late = tuple(attempt(number, created_at=NOW - 3650, acted_at=NOW - 3599) for number in range(3))
+    assert not isinstance(ask("attempt_budget", RESTART, history=late), Allow)
+    over = tuple(attempt(number, created_at=NOW - 3650, acted_at=NOW - 3600) for number in range(3))
+    assert isinstance(ask("attempt_budget", RESTART, history=over), Allow)
+
+
 # --- approvals ---
 
 SAID = [
