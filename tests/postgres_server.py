@@ -138,7 +138,8 @@ def _as_its_user() -> Sequence[str]:
     if os.geteuid() != 0:
         return ()
     owner = pwd.getpwnam(_owner())
-    return ("setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups")
+    identity = (f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups")
+    return ("setpriv", "--pdeathsig", "QUIT", *identity)  # it ends with whoever started it
 
 
 def _program(name: str) -> str:
