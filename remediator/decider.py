@@ -146,7 +146,8 @@ class Decider:
         assert decision.step is not None
         assert decision.action is not None
         with self._shop.store.write(PATIENCE) as connection:
-            store_incidents.move(connection, incident, State.AWAITING_APPROVAL, decision, now)
+            values = {"reason": decision.reason, "detail": decision.detail[:2000]}
+            store_incidents.change(connection, incident.id, state=State.AWAITING_APPROVAL, **values)
             store_approvals.ask(connection, incident.id, decision.step, decision.action, decision.detail, now)
         self._tell_now()
 

@@ -21,7 +21,7 @@ def last_storm(connection: Connection) -> Storm | None:
 def note_storm(connection: Connection, reason: str, detail: str, now: float) -> bool:
     """Note that a storm is seen now; tell whether it is a new one."""
     last = last_storm(connection)
-    new = last is None or last.reason != reason or not 0 <= now - last.seen_at <= GAP
+    new = last is None or not 0 <= now - last.seen_at <= GAP
     values = {"seen_at": now, "reason": reason, "detail": detail[:2000]}
     if last is None:
         connection.execute(insert(STORMS).values(id=1, since=now, **values))

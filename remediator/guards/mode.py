@@ -30,9 +30,17 @@ def _approved(facts: Facts, step: Step, now: float) -> Verdict:
         return Refuse(Reason.APPROVAL_DENIED, detail, escalate=True)
     if said is not None and _holds(said, facts, now):
         return Allow({"approved_by": said.answered_by, "approval": said.id})
-    expired = " again: the last approval ran out" if said is not None else ""
     what = (step.action or "").replace("_", " ")
-    return Ask(Reason.APPROVAL_NEEDED, f"waits for a person to approve: {what}{expired}")
+    why = f": {step.why}" if step.why else ""
+    return Ask(Reason.APPROVAL_NEEDED, f"waits for a person to approve: {what}{why}{_spent(said, now)}")
+
+
+def _spent(approval: Approval | None, now: float) -> str:
+    """Say why it is asked again after an approval."""
+    if approval is None:
+        return ""
+    late = approval.expires_at is not None and now >= approval.expires_at
+    return " (the last approval ran out)" if late else " (the last approval is used up)"
 
 
 def _holds(approval: Approval, facts: Facts, now: float) -> bool:
