@@ -11,7 +11,7 @@ import requests
 
 from remediator.alerts import ALERT_NAME
 from remediator.errors import AlertmanagerError
-from remediator.mail_flow import MailCounts
+from remediator.telling.mail_flow import MailCounts
 
 TIMEOUT = (2.0, 5.0)
 SILENCED_PATH = (

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.logs import fields
-from remediator import store_attempts, store_incidents
 from remediator.actions.action import JSON, Action, Target, World
 from remediator.errors import LeaseLostError
 from remediator.exporter_client import ExporterClient
@@ -22,7 +21,9 @@ from remediator.facts import Facts
 from remediator.incident import Attempt, Decision, Look, Stage, State
 from remediator.metrics import Metrics
 from remediator.policy import Policy
-from remediator.store import Store, raise_epoch, record
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store.database import Store, raise_epoch, record
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from remediator.actions.action import JSON
 from remediator.facts import Facts, Step
@@ -13,6 +14,7 @@ from remediator.playbook import LOOK, Stop, last_end, next_step
 
 STORM_GUARDS = ("max_unhealthy", "fresh_probe", "canaries", "storm_cooldown")
 """The guards that also hold back a call for a human: in a storm one site's reason says little."""
+STORMS = frozenset({Reason.TOO_MANY_UNHEALTHY, Reason.CANARIES_FAIL})
 
 
 def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> Decision:
@@ -35,7 +37,7 @@ def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> De
     if isinstance(held, Ask) and not _looked(facts, now):
         return Decision(Verb.LOOK, Reason.LOOK_FIRST, "look before asking", step=step.name, numbers=numbers)
     if held is not None:
-        return _held(held, step, now, numbers)
+        return _in_storm(_held(held, step, now, numbers), verdicts)
     if step.action is None:
         return Decision(Verb.LOOK, Reason.LOOK_FIRST, "look before acting", step=step.name, numbers=numbers)
     return Decision(
@@ -94,7 +96,7 @@ def _stop(stop: Stop, facts: Facts, now: float, guards: Mapping[str, Guard]) -> 
     numbers = _numbers(verdicts)
     for verdict in verdicts.values():
         if not isinstance(verdict, Allow):
-            return _held(verdict, look, now, numbers)
+            return _in_storm(_held(verdict, look, now, numbers), verdicts)
     if stop.reason is Reason.NO_FRESH_PROBE:
         until = now + facts.limits.recheck
         return Decision(Verb.WAIT, stop.reason, stop.detail, until=until, numbers=numbers)
@@ -128,6 +130,14 @@ def _held(verdict: Verdict, step: Step, now: float, numbers: dict[str, JSON]) ->
         case Ask(reason, detail):
             return Decision(Verb.ASK, reason, detail, **meant)  # type: ignore[arg-type]
     raise AssertionError("an allowing guard holds nothing back")
+
+
+def _in_storm(decision: Decision, verdicts: Mapping[str, Verdict]) -> Decision:
+    """Say with a decision that there is a storm, also where another guard's reason is told first."""
+    for verdict in verdicts.values():
+        if isinstance(verdict, WaitUntil) and verdict.reason in STORMS:
+            return replace(decision, storm=(verdict.reason, verdict.detail))
+    return decision
 
 
 def _numbers(verdicts: Mapping[str, Verdict]) -> dict[str, JSON]:

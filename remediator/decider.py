@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from core.logs import fields
-from remediator import store_approvals, store_incidents
 from remediator.agenda import Agenda
 from remediator.attempts import PATIENCE, Attempts
 from remediator.decide import decide, passes_with
 from remediator.errors import StoreError
 from remediator.facts import Facts
 from remediator.gather import Gatherer
-from remediator.incident import Decision, Outcome, Reason, State, Verb
-from remediator.store_storm import note_storm
+from remediator.incident import Decision, Outcome, State, Verb
+from remediator.store import approvals as store_approvals
+from remediator.store import incidents as store_incidents
+from remediator.store.storm import note_storm
 
 log = logging.getLogger(__name__)
 LOOKS_A_SECOND = 50
 """With thousands of open incidents each is looked at more rarely, so that new ones find time and CPU."""
-STORMS = frozenset({Reason.TOO_MANY_UNHEALTHY, Reason.CANARIES_FAIL})
 NOT_BEFORE = 0.2
 """Seconds until an incident is looked at again at the earliest, whatever its decision says."""
 
@@ -153,14 +153,14 @@ class Decider:
 
     def _note_storm(self, facts: Facts, decision: Decision, now: float) -> None:
         """Keep it that a storm is seen; its cooldown begins when it is seen no more."""
-        storm = facts.storm
-        if decision.verb is not Verb.WAIT or decision.reason not in STORMS:
+        last = facts.storm
+        if decision.storm is None:
             return
-        fresh = storm is not None and 0 <= now - storm.seen_at < self._shop.timing.storm_seen
-        if fresh and storm is not None and storm.reason == decision.reason:
+        reason, detail = decision.storm
+        if last is not None and 0 <= now - last.seen_at < self._shop.timing.storm_seen:
             return
         with self._shop.store.write(PATIENCE) as connection:
-            new = note_storm(connection, decision.reason, decision.detail, now)
+            new = note_storm(connection, reason, detail, now)
         if new:
             self._tell_now()
 

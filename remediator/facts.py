@@ -7,19 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from remediator.actions.action import Target
-from remediator.incident import (
-    Approval,
-    Attempt,
-    Canary,
-    Incident,
-    Lease,
-    Maintenance,
-    Mode,
-    Pause,
-    Probe,
-    SiteState,
-    Storm,
-)
+from remediator.holds import Approval, Maintenance, Pause, Storm
+from remediator.incident import Attempt, Canary, Incident, Lease, Mode, Probe, SiteState
 from remediator.playbooks import BUILT_IN, Playbook
 
 

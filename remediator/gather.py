@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from remediator import store_approvals, store_attempts, store_incidents
 from remediator.abreast import abreast
 from remediator.actions.action import Target, World
 from remediator.errors import ExporterError, SiteUnknownError
@@ -22,8 +21,11 @@ from remediator.maintenance import open_window
 from remediator.metrics import Metrics
 from remediator.playbook import DEAD, LOOK
 from remediator.policy import Policy, SitePolicy
-from remediator.store import Store, epoch, pauses
-from remediator.store_storm import last_storm
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store.database import Store, epoch, pauses
+from remediator.store.storm import last_storm
 from remediator.timing import Timing
 from remediator.whereabouts import OwnMachine, neighbours_of
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from remediator.actions.action import JSON, Marks
-from remediator.mail_flow import Mailed
+from remediator.telling.mail_flow import Mailed
 
 
 class State(StrEnum):
@@ -279,65 +279,6 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Pause:
-    """A person's word that nothing is to be touched: `scope` is "all", "site:NAME" or "server:NAME".
-
-    `until` None: until somebody resumes.
-    """
-
-    scope: str
-    by: str
-    reason: str
-    since: float
-    until: float | None = None
-
-
-class Answer(StrEnum):
-    """What a person said to a question; WITHDRAWN: it is not asked any more."""
-
-    APPROVED = "approved"
-    DENIED = "denied"
-    WITHDRAWN = "withdrawn"
-
-
-@dataclass(frozen=True)
-class Approval:
-    """A question to people, whether a step may be done in an incident, and their answer.
-
-    An approval holds until `expires_at` and for one attempt.
-    """
-
-    id: int
-    incident_id: int
-    step: str
-    action: str
-    detail: str
-    asked_at: float
-    answer: Answer | None = None
-    answered_by: str = ""
-    answered_at: float | None = None
-    expires_at: float | None = None
-
-
-@dataclass(frozen=True)
-class Storm:
-    """When so much failed at once, or every canary, that nothing was touched: from `since` to `seen_at`."""
-
-    since: float
-    seen_at: float
-    reason: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Maintenance:
-    """A planned window that is open now for a site, until `until`."""
-
-    name: str
-    until: float
-
-
-@dataclass(frozen=True)
 class Lease:
     """Who may touch a server, and until when."""
 
@@ -350,7 +291,10 @@ class Lease:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about an incident and why, with the numbers it was taken on; `until` is for WAIT."""
+    """What to do about an incident and why, with the numbers it was taken on; `until` is for WAIT.
+
+    `storm`: why everything is held back, and in which words, where it is; the reason told may be another.
+    """
 
     verb: Verb
     reason: Reason
@@ -359,6 +303,7 @@ class Decision:
     step: str | None = None
     until: float | None = None
     numbers: Mapping[str, JSON] = field(default_factory=dict)
+    storm: tuple[Reason, str] | None = None
 
     @property
     def signature(self) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
-from remediator import store_incidents
 from remediator.alerts import Payload, SiteAlert, site_alerts
 from remediator.errors import StoreError
-from remediator.store import Store, add_notification
+from remediator.store import incidents as store_incidents
+from remediator.store.database import Store, add_notification
 
 
 @dataclass(frozen=True)

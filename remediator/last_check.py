@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from remediator.actions.action import Action, Target
 from remediator.findings import DEAD, read, sentence, symptom
 from remediator.guards.paused import applies
-from remediator.incident import Attempt, Kind, Look, Mode, Pause, Probe, Reason, kind_of
+from remediator.holds import Pause
+from remediator.incident import Attempt, Kind, Look, Mode, Probe, Reason, kind_of
 from remediator.playbook import POWER, hindrance
 from remediator.policy import Policy
 

@@ -17,11 +17,11 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from core.logs import fields
-from remediator import store_attempts
 from remediator.clock import since_boot
 from remediator.errors import StoreError
-from remediator.store import Store
-from remediator.store_clock import DatabaseClock
+from remediator.store import attempts as store_attempts
+from remediator.store.clock import DatabaseClock
+from remediator.store.database import Store
 
 log = logging.getLogger(__name__)
 SEAT = "(reconciler)"

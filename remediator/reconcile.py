@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from functools import partial
 
 from core.logs import fields
-from remediator import store_incidents
 from remediator.agenda import Agenda
 from remediator.attempts import Attempts
 from remediator.chores import Chores
@@ -23,7 +22,8 @@ from remediator.gather import Gatherer
 from remediator.jobs import Jobs
 from remediator.leadership import Alone, Lead
 from remediator.stages import Stages
-from remediator.store import pauses
+from remediator.store import incidents as store_incidents
+from remediator.store.database import pauses
 
 log = logging.getLogger(__name__)
 BREATH = 0.02

@@ -16,7 +16,6 @@ from core.files_watch import FileWatcher
 from core.logs import fields
 from core.secrets import Secret
 from core.sites import Document, Part, load
-from remediator import store_attempts
 from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
 from remediator.alertmanager_client import AlertmanagerClient
@@ -25,7 +24,6 @@ from remediator.attempts import PATIENCE, Attempts, Workshop
 from remediator.chores import Chores
 from remediator.clock import SteadyClock
 from remediator.connect import connect
-from remediator.digest import Digest
 from remediator.errors import StoreError
 from remediator.evidence import gather as gather_evidence
 from remediator.exporter_client import ExporterClient
@@ -33,17 +31,19 @@ from remediator.gather import Gatherer
 from remediator.incident import Look
 from remediator.ingest import Taken, take
 from remediator.leadership import Alone, Lead, Leadership
-from remediator.mail_watch import MailWatch
 from remediator.metrics import Metrics
-from remediator.notify import Notifier
 from remediator.policy import Policy, policy_of
 from remediator.readiness import Rounds, Surroundings
 from remediator.reconcile import Reconciler
 from remediator.silences import Silences
-from remediator.store import Store, forget_notifications, pauses, remove_pause
-from remediator.store_clock import DatabaseClock
-from remediator.store_future import bring_back
-from remediator.store_incidents import summaries
+from remediator.store import attempts as store_attempts
+from remediator.store.clock import DatabaseClock
+from remediator.store.database import Store, forget_notifications, pauses, remove_pause
+from remediator.store.future import bring_back
+from remediator.store.incidents import summaries
+from remediator.telling.digest import Digest
+from remediator.telling.mail_watch import MailWatch
+from remediator.telling.notify import Notifier
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from core.logs import fields
-from remediator import store_attempts, store_incidents
 from remediator.actions.action import Action, ActionError, Marks, Progress, Target, World
 from remediator.actions.action import Reason as ActionReason
 from remediator.attempts import PATIENCE, Attempts, Workshop
@@ -29,7 +28,9 @@ from remediator.incident import (
     kind_of,
 )
 from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, paused, still_wanted
-from remediator.store import pauses
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store.database import pauses
 
 log = logging.getLogger(__name__)
 LOOK_STAYS_TRUE = 15.0

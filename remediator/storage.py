@@ -1,4 +1,4 @@
-"""Which database: the flag, STORAGE_URL, or the file beside us; and the wait for one that is being started."""
+"""Which database: the flag, STORAGE_URL, or the file beside us; and the wait for one that just starts."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from core.durations import format_duration, parse_duration
 from core.environment import load_environment
 from core.secrets import from_environment
 from remediator.errors import RemediatorError
-from remediator.store import Store
-from remediator.store_history import history
+from remediator.store.database import Store
+from remediator.store.history import history
 from stack.containers import DATABASE
 from stack.errors import StackError
 from stack.home import locate

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Ask, Refuse, Verdict
-from remediator.incident import Answer, Approval, Mode, Reason
+from remediator.holds import Answer, Approval
+from remediator.incident import Mode, Reason
 
 SAID = (Answer.APPROVED, Answer.DENIED)
 CAREFUL = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)

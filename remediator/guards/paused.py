@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Refuse, Verdict
-from remediator.incident import Pause, Reason
+from remediator.holds import Pause
+from remediator.incident import Reason
 
 
 def applies(pause: Pause, site: str, server: str | None) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from flask import Blueprint, abort, jsonify
 from flask.typing import ResponseReturnValue
 
-from remediator import store_approvals, store_attempts, store_incidents
-from remediator.incident import Answer, Approval
+from remediator.holds import Answer, Approval
 from remediator.service import Remediator
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
 from remediator.web.bodies import json_object
 from remediator.web.incidents import MOST_ID
 from remediator.web.texts import sound

@@ -8,10 +8,12 @@ from typing import Any
 from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from remediator import store_approvals, store_attempts, store_incidents
 from remediator.incident import Incident
 from remediator.service import Remediator
-from remediator.store import decisions, timeline
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store.database import decisions, timeline
 
 MOST_INCIDENTS = 500
 MOST_ID = 2**31 - 1

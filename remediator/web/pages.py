@@ -9,14 +9,17 @@ from typing import Any
 from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from remediator import store_approvals, store_attempts, store_console, store_incidents
 from remediator.facts import Sites
 from remediator.incident import Incident, Outcome, SiteState, State
 from remediator.next_step import next_step
 from remediator.outages import DAY, pieces, uptime
 from remediator.runbooks import runbook, runbooks
 from remediator.service import Remediator
-from remediator.store import decisions, timeline
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import console as store_console
+from remediator.store import incidents as store_incidents
+from remediator.store.database import decisions, timeline
 from remediator.web.incidents import MOST_ID
 from remediator.web.texts import sound
 

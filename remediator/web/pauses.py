@@ -10,10 +10,10 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from core.durations import parse_duration
-from remediator.incident import Pause
+from remediator.holds import Pause
 from remediator.policy import Policy
 from remediator.service import Remediator
-from remediator.store import add_pause, pauses, remove_pause
+from remediator.store.database import add_pause, pauses, remove_pause
 from remediator.web.access import person
 from remediator.web.bodies import json_object
 from remediator.web.texts import local_path, sound

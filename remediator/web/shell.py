@@ -14,13 +14,13 @@ from flask import Blueprint, Flask, Response
 from flask.typing import ResponseReturnValue
 
 from core.durations import format_duration
-from remediator.incident import Maintenance, Pause, Storm
+from remediator.holds import Maintenance, Pause, Storm
 from remediator.next_step import doing, words
 from remediator.outages import percent
 from remediator.service import Remediator
-from remediator.store import pauses
-from remediator.store_console import waiting_questions
-from remediator.store_storm import last_storm
+from remediator.store.console import waiting_questions
+from remediator.store.database import pauses
+from remediator.store.storm import last_storm
 
 _STYLE = (Path(__file__).resolve().parent.parent / "templates" / "console.css").read_text(encoding="utf-8")
 _STYLE_VERSION = sha256(_STYLE.encode()).hexdigest()[:12]

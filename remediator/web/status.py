@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, abort, jsonify, make_response, render_template
 from flask.typing import ResponseReturnValue
 
-from remediator import store_console
 from remediator.incident import SiteState
 from remediator.options import RemediatorTop
 from remediator.outages import DAY, Outage, since, uptime
 from remediator.service import Remediator
+from remediator.store import console as store_console
 
 FRESH = 10.0
 """Seconds for which one answer is given to everybody."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import create_engine, select
 from sqlalchemy.engine import URL, make_url
 
-from remediator.store_schema import ATTEMPTS, INCIDENTS, METADATA, NOTIFICATIONS
+from remediator.store.schema import ATTEMPTS, INCIDENTS, METADATA, NOTIFICATIONS
 
 
 @dataclass(frozen=True)

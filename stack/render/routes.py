@@ -47,7 +47,7 @@ def times(patience: Times, wait: float | None = None) -> Route:
 
 
 _LESSER = "started|held|recovered"
-"""The stages of SiteHealing that are not important: those of remediator/news.py beside them are."""
+"""The stages of SiteHealing that are not important: those of remediator/telling/news.py beside them are."""
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def _server_lease() -> None:
     """Give a server to whoever wants it."""
     from sqlalchemy import update
 
-    from remediator import store_attempts
-    from remediator.store_schema import LEASES
+    from remediator.store import attempts as store_attempts
+    from remediator.store.schema import LEASES
 
     taken = store_attempts.take_lease
 

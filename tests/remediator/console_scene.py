@@ -9,9 +9,12 @@ from typing import Any
 
 from waitress.server import create_server
 
-from remediator import store_approvals, store_attempts, store_incidents
-from remediator.incident import Decision, Look, Outcome, Pause, Reason, State, Verb
-from remediator.store import add_pause, record
+from remediator.holds import Pause
+from remediator.incident import Decision, Look, Outcome, Reason, State, Verb
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store.database import add_pause, record
 from remediator.web import create_app
 from tests.remediator.doubles import Lab, lab
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from remediator import store_approvals
 from remediator.errors import StoreError
-from remediator.incident import Decision, Pause, Reason, State, Verb
+from remediator.holds import Pause
+from remediator.incident import Decision, Reason, State, Verb
 from remediator.readiness.check import Check, Name, Report
-from remediator.store import add_pause
-from remediator.store_schema import INCIDENTS
-from remediator.store_storm import note_storm
+from remediator.store import approvals as store_approvals
+from remediator.store.database import add_pause
+from remediator.store.schema import INCIDENTS
+from remediator.store.storm import note_storm
 from tests.remediator.console_scene import HOUR, decided, ended, incident, question, scene
 from tests.remediator.doubles import API, HOSTILE, Lab, lab
 from tests.signing_in import send, sign_in

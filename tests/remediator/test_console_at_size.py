@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 from sqlalchemy import insert
 
-from remediator.store_schema import DECISIONS, INCIDENTS
+from remediator.store.schema import DECISIONS, INCIDENTS
 from tests.remediator.doubles import QUICK, lab, slower
 from tests.signing_in import sign_in
 
@@ -67,7 +67,8 @@ def test_every_page_is_quick_with_ten_thousand_sites(tmp_path: Path, record_prop
         sign_in(found.client)
         found.client.get("/")
         for path in (
-            "/", "/?page=150", "/?q=site-09", "/?state=down&page=30", "/incidents", "/incidents?outcome=by_itself",
+            "/", "/?page=150", "/?q=site-09", "/?state=down&page=30", "/incidents",
+            "/incidents?outcome=by_itself",
             f"/incidents?site={names()[5000]}", "/incidents?state=open&page=20", f"/site?name={names()[7]}",
             f"/incidents/{CLOSED + 1}", "/approvals", "/pause", "/readiness", "/status",
         ):  # fmt: skip

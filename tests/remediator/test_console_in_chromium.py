@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
-from remediator import store_approvals
-from remediator.incident import Approval
+from remediator.holds import Approval
+from remediator.store import approvals as store_approvals
 from tests.browser import Browser, browser
 from tests.remediator.console_scene import scene, served_console
 from tests.remediator.doubles import Lab
@@ -19,7 +19,8 @@ from tests.signing_in import PASSWORD
 pytestmark = [pytest.mark.full, pytest.mark.needs("chromium"), pytest.mark.timeout(300)]
 
 PAGES = (
-    "/", "/incidents", "/incidents?state=open", "/incidents/1", "/incidents/2", "/site?name=www", "/approvals",
+    "/", "/incidents", "/incidents?state=open", "/incidents/1", "/incidents/2", "/site?name=www",
+    "/approvals",
     "/pause", "/readiness", "/runbooks", "/runbooks/SiteDown", "/status", "/nowhere",
 )  # fmt: skip
 

@@ -15,23 +15,19 @@ from remediator.guards import GUARDS
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
 from remediator.guards.verdict import Allow, Ask, Refuse, WaitUntil
+from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
 from remediator.incident import (
-    Answer,
-    Approval,
     Attempt,
     Canary,
     Incident,
     Lease,
     Look,
-    Maintenance,
     Mode,
-    Pause,
     Probe,
     Reason,
     SiteState,
     Stage,
     State,
-    Storm,
     Verb,
     kind_of,
 )

@@ -10,9 +10,9 @@ from sqlalchemy.exc import DBAPIError
 
 from remediator.errors import StoreError
 from remediator.incident import Decision, Reason, Verb
-from remediator.store import Store, record
-from remediator.store_incidents import get, keep_decision, open_incidents
-from remediator.store_schema import METADATA
+from remediator.store.database import Store, record
+from remediator.store.incidents import get, keep_decision, open_incidents
+from remediator.store.schema import METADATA
 from tests.remediator.databases import storage_url
 
 NOW = 1000.0

@@ -15,7 +15,7 @@ import pytest
 
 from remediator.errors import StoreError
 from remediator.service import Remediator
-from remediator.store import Store
+from remediator.store.database import Store
 from tests.cable import cable
 from tests.postgres_server import PASSWORD, PostgresServer, needs_postgres, postgres_server
 from tests.remediator import databases
@@ -133,7 +133,7 @@ def test_a_file_that_may_not_grow_is_a_full_disk_too(tmp_path: Path) -> None:
     """RLIMIT_FSIZE concerns a whole process, so it is one of its own."""
     script = (
         "import resource, sys; from pathlib import Path; from remediator.errors import StoreError\n"
-        "from remediator.store import Store, add_notification\n"
+        "from remediator.store.database import Store, add_notification\n"
         "store = Store(sys.argv[1]); store.prepare()\n"
         "def put(text):\n"
         "    with store.write() as connection:\n"

@@ -14,22 +14,18 @@ from remediator.decide import decide
 from remediator.facts import Facts, Limits, Sites, Step
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Allow, Verdict, WaitUntil
+from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
 from remediator.incident import (
-    Answer,
-    Approval,
     Attempt,
     Canary,
     Lease,
     Look,
-    Maintenance,
     Mode,
-    Pause,
     Probe,
     Reason,
     SiteState,
     Stage,
     State,
-    Storm,
     Verb,
 )
 from tests.remediator.test_decide import (

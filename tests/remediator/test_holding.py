@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from remediator import store_approvals
-from remediator.incident import Answer, Approval, Pause
-from remediator.store import add_pause
-from remediator.store_storm import last_storm
+from remediator.holds import Answer, Approval, Pause
+from remediator.store import approvals as store_approvals
+from remediator.store.database import add_pause
+from remediator.store.storm import last_storm
 from tests.remediator.doubles import SITES, Lab, lab, slower
 from tests.waiting import until
 

@@ -10,9 +10,9 @@ from sqlalchemy import insert
 
 from remediator.actions.action import Progress, Reason, Step
 from remediator.guards import GUARDS
-from remediator.store import Store
-from remediator.store_incidents import open_incidents, summaries
-from remediator.store_schema import ATTEMPTS, INCIDENTS
+from remediator.store.database import Store
+from remediator.store.incidents import open_incidents, summaries
+from remediator.store.schema import ATTEMPTS, INCIDENTS
 from tests.remediator.doubles import WEBHOOK, Lab, lab, slower
 from tests.waiting import until
 

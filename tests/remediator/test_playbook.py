@@ -14,7 +14,8 @@ from remediator.facts import Facts, Step
 from remediator.findings import read, sentence
 from remediator.guards.cooldown import cooldown
 from remediator.guards.verdict import Allow, WaitUntil
-from remediator.incident import Attempt, Incident, Kind, Look, Mode, Pause, Probe, Reason, Stage, State
+from remediator.holds import Pause
+from remediator.incident import Attempt, Incident, Kind, Look, Mode, Probe, Reason, Stage, State
 from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, still_wanted
 from remediator.playbook import Stop, next_step
 from remediator.playbooks import BUILT_IN, PlannedStep, Playbook

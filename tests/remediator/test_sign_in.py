@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from core.secrets import Secret
-from remediator.store import remove_pause
+from remediator.store.database import remove_pause
 from remediator.web import create_app
 from remediator.web.access import OPEN
 from remediator.web.sign_in import LASTS

@@ -6,9 +6,9 @@ from pathlib import Path
 from remediator.facts import Step
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Allow
-from remediator.store import Store
-from remediator.store_future import bring_back
-from remediator.store_storm import last_storm, note_storm
+from remediator.store.database import Store
+from remediator.store.future import bring_back
+from remediator.store.storm import last_storm, note_storm
 from tests.remediator.databases import storage_url
 from tests.remediator.test_decide import FACTS, NOW
 

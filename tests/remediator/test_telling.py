@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 import pytest
 
-from remediator import store_news
 from remediator.actions.action import Progress, Reason, Step
 from remediator.errors import StoreError
+from remediator.store import news as store_news
 from tests.remediator.doubles import API, SITES, Lab, lab
 from tests.waiting import until
 

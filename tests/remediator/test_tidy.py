@@ -4,8 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from remediator.store import Store, add_notification
-from remediator.store_schema import META
+from remediator.store.database import Store, add_notification
+from remediator.store.schema import META
 from tests.remediator.doubles import lab
 from tests.waiting import until
 

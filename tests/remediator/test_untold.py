@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from remediator import store_incidents
-from remediator.mail_flow import Mailed
-from remediator.store import Store
-from remediator.store_schema import METADATA, VERSION
+from remediator.store import incidents as store_incidents
+from remediator.store.database import Store
+from remediator.store.schema import METADATA, VERSION
+from remediator.telling.mail_flow import Mailed
 from tests.remediator.doubles import Lab, lab, slower
 from tests.signing_in import sign_in
 from tests.waiting import until
@@ -214,7 +214,7 @@ def test_a_remediator_killed_after_an_outage_was_found_lost_tells_it_after_its_r
 _DIES = """
 import os, signal, sys
 from pathlib import Path
-from remediator import store_mail
+from remediator.store import mail as store_mail
 from tests.remediator.doubles import lab
 from tests.remediator.test_untold import breaks, lost, looked_at
 

@@ -7,18 +7,8 @@ from typing import Any
 
 from remediator.actions.action import JSON, Server, SshSettings, Target
 from remediator.facts import Facts, Limits, Sites, Untold
-from remediator.incident import (
-    REVISABLE,
-    Canary,
-    Incident,
-    Look,
-    Maintenance,
-    Mode,
-    Pause,
-    Probe,
-    SiteState,
-    State,
-)
+from remediator.holds import Maintenance, Pause
+from remediator.incident import REVISABLE, Canary, Incident, Look, Mode, Probe, SiteState, State
 from remediator.policy import Policy, SitePolicy
 from tests.simulation.memory import Memory
 from tests.simulation.plan import PLAYBOOKS, ServerPlan, SitePlan, What

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from remediator.decide import passes_with
 from remediator.facts import Facts
-from remediator.incident import CLOSED, Answer, Attempt, Decision, Look, Reason, Stage, State, Verb
+from remediator.holds import Answer
+from remediator.incident import CLOSED, Attempt, Decision, Look, Reason, Stage, State, Verb
 from remediator.last_check import Withdrawn, before_the_act, lives_after_all
 from tests.simulation.gathering import EPOCH, Gathering
 from tests.simulation.memory import LEASE, Memory
@@ -30,7 +31,6 @@ ACT_WITHIN = 60.0
 PROVE_WITHIN = 30.0
 SETTLES = {"restart_container": 3.0, "run_hook": 2.0, "reboot_linode": 10.0, "boot_linode": 10.0}
 SETTLE_WITHIN = 120.0
-STORM_REASONS = (Reason.TOO_MANY_UNHEALTHY, Reason.CANARIES_FAIL)
 
 
 @dataclass
@@ -87,8 +87,8 @@ class Process:
         decision = self.decide(facts, clock)
         self.watch.decided(incident, decision, time, clock)
         self._keep(facts, decision)
-        if decision.verb is Verb.WAIT and decision.reason in STORM_REASONS:
-            self.memory.note_storm(decision.reason, clock)
+        if decision.storm is not None:
+            self.memory.note_storm(decision.storm[0], clock)
         again = self._perform(facts, decision, time, clock)
         self.wake(number, time + again * self._patience(number, decision))
 

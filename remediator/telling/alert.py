@@ -14,14 +14,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.durations import format_duration
-from remediator import news_words as words
-from remediator import store_approvals, store_attempts, store_incidents, store_news
 from remediator.alertmanager_client import rfc3339
 from remediator.findings import read, sentence
-from remediator.incident import Approval, Incident
-from remediator.news import News, Seen, Telling
+from remediator.holds import Approval
+from remediator.incident import Incident
 from remediator.policy import Policy, SitePolicy
-from remediator.store import timeline
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store import news as store_news
+from remediator.store.database import timeline
+from remediator.telling import words
+from remediator.telling.news import News, Seen, Telling
 
 MOST_TEXT = 4000
 """Characters of a timeline in one mail."""

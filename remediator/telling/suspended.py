@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from core.durations import format_duration
-from remediator import news_words as words
-from remediator import store_incidents, store_mail, store_storm
 from remediator.alertmanager_client import AlertmanagerClient, rfc3339
-from remediator.incident import Reason, Storm
-from remediator.mail_flow import MailFlow
+from remediator.holds import Storm
+from remediator.incident import Reason
 from remediator.policy import Policy
-from remediator.store import Store
+from remediator.store import incidents as store_incidents
+from remediator.store import mail as store_mail
+from remediator.store import storm as store_storm
+from remediator.store.database import Store
+from remediator.telling import words
+from remediator.telling.mail_flow import MailFlow
 from remediator.timing import Timing
 
 MOST_LATE = 86400.0

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from remediator.errors import StoreUnusableError
-from remediator.store_append_only import forbid_changes
+from remediator.store.append_only import forbid_changes
 
 METADATA = MetaData()
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 from remediator.actions.action import JSON
 from remediator.errors import LeaseLostError
 from remediator.incident import UNFINISHED, Attempt, Lease, Stage
-from remediator.store import insert_unless_there, new_id
-from remediator.store_schema import ATTEMPTS, LEASES
+from remediator.store.database import insert_unless_there, new_id
+from remediator.store.schema import ATTEMPTS, LEASES
 
 
 def lease_of(connection: Connection, server: str) -> Lease | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from remediator.store import Store
-from remediator.store_schema import APPROVALS, ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
+from remediator.store.database import Store
+from remediator.store.schema import APPROVALS, ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
 
 PIECE = 100
 """Incidents read in one transaction: what the reader does in between holds nothing up."""

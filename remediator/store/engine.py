@@ -23,8 +23,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from remediator import store_postgres
 from remediator.errors import StoreError, StoreUnusableError
+from remediator.store import postgres as store_postgres
 
 BUSY_TIMEOUT = 0.3
 """Seconds that one statement waits for a lock: short, so that a locked database is a 503 and not a hang."""

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Connection, func, select, union_all, update
 
 from remediator.incident import Outcome, Stage, State
-from remediator.news import Asked, Last, Seen, Try
-from remediator.store_schema import APPROVALS, ATTEMPTS, DECISIONS, INCIDENTS
+from remediator.store.schema import APPROVALS, ATTEMPTS, DECISIONS, INCIDENTS
+from remediator.telling.news import Asked, Last, Seen, Try
 
 _COLUMNS = ("id", "site", "state", "opened_at", "outage", "closed_at", "outcome", "told")
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from remediator.incident import Answer, Approval, State
-from remediator.store import new_id, raise_epoch, record
-from remediator.store_schema import APPROVALS, INCIDENTS
+from remediator.holds import Answer, Approval
+from remediator.incident import State
+from remediator.store.database import new_id, raise_epoch, record
+from remediator.store.schema import APPROVALS, INCIDENTS
 
 
 def ask(

@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable
 
 from core.logs import fields
-from remediator import store_mail
 from remediator.alertmanager_client import AlertmanagerClient
 from remediator.attempts import PATIENCE
-from remediator.digest import Digest
 from remediator.errors import AlertmanagerError
 from remediator.incident import Incident
-from remediator.mail_flow import (
+from remediator.metrics import Metrics
+from remediator.store import mail as store_mail
+from remediator.store.database import Store
+from remediator.telling.digest import Digest
+from remediator.telling.mail_flow import (
     Ended,
     MailCounts,
     Mailed,
@@ -28,8 +30,6 @@ from remediator.mail_flow import (
     first_look,
     judge,
 )
-from remediator.metrics import Metrics
-from remediator.store import Store
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Row, func, insert, select, union_all, update
 
 from remediator.findings import read, sentence
 from remediator.incident import FINISHED, Decision, Incident, Look, Outcome, State
-from remediator.mail_flow import Mailed
-from remediator.store import record
-from remediator.store_schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
+from remediator.store.database import record
+from remediator.store.schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
+from remediator.telling.mail_flow import Mailed
 
 _CHUNK = 500
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
-from remediator.incident import Storm
-from remediator.store import record
-from remediator.store_schema import STORMS
+from remediator.holds import Storm
+from remediator.store.database import record
+from remediator.store.schema import STORMS
 
 GAP = 300.0
 """Seconds without a sign of it after which a storm is a new one."""

@@ -7,7 +7,7 @@ import threading
 from sqlalchemy import Connection
 
 from remediator.clock import since_boot
-from remediator.store_postgres import database_time
+from remediator.store.postgres import database_time
 
 MOST_DOUBT = 0.5
 """Seconds that the question may have taken; a later answer says too little."""

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.logs import fields
-from remediator import news_alert, store_news
 from remediator.alertmanager_client import AlertmanagerClient
 from remediator.attempts import PATIENCE
 from remediator.errors import AlertmanagerError
 from remediator.metrics import Metrics
-from remediator.news import News, Patience, Seen, Telling, news_of, read_key
 from remediator.policy import Policy
-from remediator.store import Store
-from remediator.suspended import Suspended
+from remediator.store import news as store_news
+from remediator.store.database import Store
+from remediator.telling import alert as news_alert
+from remediator.telling.news import News, Patience, Seen, Telling, news_of, read_key
+from remediator.telling.suspended import Suspended
 from remediator.timing import Timing
 
 log = logging.getLogger(__name__)

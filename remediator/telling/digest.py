@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from remediator import store_attempts, store_mail
 from remediator.alertmanager_client import AlertmanagerClient, rfc3339
 from remediator.attempts import PATIENCE
 from remediator.incident import Incident, Outcome
-from remediator.mail_flow import Mailed, MailFlow
 from remediator.metrics import Metrics
 from remediator.policy import Policy
-from remediator.store import Store
+from remediator.store import attempts as store_attempts
+from remediator.store import mail as store_mail
+from remediator.store.database import Store
+from remediator.telling.mail_flow import Mailed, MailFlow
 from remediator.timing import Timing
 
 BATCH = 100

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from remediator.incident import Incident
-from remediator.mail_flow import Absence, MailCounts, Mailed, MailFlow, Trouble
-from remediator.store import record
-from remediator.store_incidents import incident_of
-from remediator.store_schema import INCIDENTS, MAIL_FLOW
+from remediator.store.database import record
+from remediator.store.incidents import incident_of
+from remediator.store.schema import INCIDENTS, MAIL_FLOW
+from remediator.telling.mail_flow import Absence, MailCounts, Mailed, MailFlow, Trouble
 
 _ONLY = 1
 _EVENTS = {

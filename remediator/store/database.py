@@ -1,6 +1,6 @@
 """The database: transactions, notifications, pauses and the timeline. Times are unix seconds.
 
-What concerns incidents is in store_incidents, attempts and leases in store_attempts: functions that take
+What concerns incidents is in incidents.py beside it, attempts and leases in attempts.py: functions that take
 the connection of a transaction opened here.
 """
 
@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 
 from remediator.actions.action import JSON
 from remediator.errors import StoreError
-from remediator.incident import Pause
-from remediator.store_engine import BUSY_TIMEOUT, checkpoint, is_shared, open_engine, reading, writing
-from remediator.store_schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
+from remediator.holds import Pause
+from remediator.store.engine import BUSY_TIMEOUT, checkpoint, is_shared, open_engine, reading, writing
+from remediator.store.schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
 
 WRITER_PATIENCE = 0.55
 """Seconds that a writing transaction waits for another one of this process."""

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Select, case, func, or_, select
 
 from remediator.incident import Incident, Outcome, State
 from remediator.outages import Outage
-from remediator.store_incidents import incident_of
-from remediator.store_schema import APPROVALS, DECISIONS, INCIDENTS
+from remediator.store.incidents import incident_of
+from remediator.store.schema import APPROVALS, DECISIONS, INCIDENTS
 
 _CHUNK = 500
 URGENT = (State.AWAITING_APPROVAL, State.NEEDS_HUMAN)

@@ -1,0 +1,1 @@
+"""What people are told: alerts for Alertmanager, made out of the database alone."""
