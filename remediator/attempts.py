@@ -18,9 +18,10 @@ from remediator.actions.action import JSON, Action, Target, World
 from remediator.errors import LeaseLostError
 from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts
-from remediator.incident import Attempt, Decision, Look, Stage, State
+from remediator.incident import Attempt, Decision, Stage, State
 from remediator.metrics import Metrics
 from remediator.policy import Policy
+from remediator.seen import Look
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store, raise_epoch, record

@@ -11,8 +11,8 @@ from typing import Any
 
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.facts import Sites
-from remediator.incident import Canary, Probe, SiteState
 from remediator.kept_http import KeptHttp
+from remediator.seen import Canary, Probe, SiteState
 
 MAX_ANSWER = 64 * 1024 * 1024
 PAUSE_EVERY = 20

@@ -8,8 +8,9 @@ from functools import cached_property
 
 from remediator.actions.action import Target
 from remediator.holds import Approval, Maintenance, Pause, Storm
-from remediator.incident import Attempt, Canary, Incident, Lease, Mode, Probe, SiteState
+from remediator.incident import Attempt, Incident, Lease, Mode
 from remediator.playbooks import BUILT_IN, Playbook
+from remediator.seen import Canary, Probe, SiteState
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from remediator.actions.action import JSON
-from remediator.incident import Look, Probe
+from remediator.seen import Look, Probe
 
 ENTERED = frozenset({"ok", "local"})
 DEAD = frozenset({"unreachable", "timeout"})

@@ -16,11 +16,12 @@ from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts, Sites, Step
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.verdict import Allow
-from remediator.incident import REVISABLE, Canary, Kind, Probe, State, kind_of
+from remediator.incident import REVISABLE, Kind, State, kind_of
 from remediator.maintenance import open_window
 from remediator.metrics import Metrics
 from remediator.playbook import DEAD, LOOK
 from remediator.policy import Policy, SitePolicy
+from remediator.seen import Canary, Probe
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents

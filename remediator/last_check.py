@@ -9,9 +9,10 @@ from remediator.actions.action import Action, Target
 from remediator.findings import DEAD, read, sentence, symptom
 from remediator.guards.paused import applies
 from remediator.holds import Pause
-from remediator.incident import Attempt, Kind, Look, Mode, Probe, Reason, kind_of
+from remediator.incident import Attempt, Kind, Mode, Reason, kind_of
 from remediator.playbook import POWER, hindrance
 from remediator.policy import Policy
+from remediator.seen import Look, Probe
 
 
 @dataclass(frozen=True)

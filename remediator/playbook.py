@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from remediator.actions.action import Server
 from remediator.facts import Facts, Step
 from remediator.findings import DEAD, ENTERED, NO_WORD, Findings, read, sentence, symptom
-from remediator.incident import Attempt, Kind, Look, Reason, State, kind_of
+from remediator.incident import Attempt, Kind, Reason, State, kind_of
 from remediator.playbooks import PlannedStep
+from remediator.seen import Look
 
 __all__ = [
     "BOOT",

@@ -28,13 +28,13 @@ from remediator.errors import StoreError
 from remediator.evidence import gather as gather_evidence
 from remediator.exporter_client import ExporterClient
 from remediator.gather import Gatherer
-from remediator.incident import Look
 from remediator.ingest import Taken, take
 from remediator.leadership import Alone, Lead, Leadership
 from remediator.metrics import Metrics
 from remediator.policy import Policy, policy_of
 from remediator.readiness import Rounds, Surroundings
 from remediator.reconcile import Reconciler
+from remediator.seen import Look
 from remediator.silences import Silences
 from remediator.store import attempts as store_attempts
 from remediator.store.clock import DatabaseClock

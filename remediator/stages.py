@@ -14,20 +14,9 @@ from remediator.connect.kept import KeptConnections
 from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, StoreError
 from remediator.findings import read, sentence, symptom
 from remediator.in_time import in_time
-from remediator.incident import (
-    Attempt,
-    Decision,
-    Incident,
-    Look,
-    Outcome,
-    Probe,
-    Reason,
-    Stage,
-    State,
-    Verb,
-    kind_of,
-)
+from remediator.incident import Attempt, Decision, Incident, Outcome, Reason, Stage, State, Verb, kind_of
 from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, paused, still_wanted
+from remediator.seen import Look, Probe
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store.database import pauses

@@ -11,7 +11,7 @@ import click
 
 from core.durations import format_duration
 from remediator.findings import read, sentence
-from remediator.incident import Look
+from remediator.seen import Look
 from stack.pause_cli import by_option, folder_option, login
 from stack.remediator_api import RemediatorAPI, remediator_api
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from remediator.facts import Facts, Step
 from remediator.guards.verdict import SOON, Allow, Refuse, Verdict, WaitUntil
-from remediator.incident import Kind, Reason, SiteState, kind_of
+from remediator.incident import Kind, Reason, kind_of
+from remediator.seen import SiteState
 
 FEW = 3
 

@@ -10,9 +10,9 @@ from remediator.actions.action import ActionError, LinodeClient, LinodeInstance,
 from remediator.alertmanager_client import AlertmanagerClient
 from remediator.errors import AlertmanagerError, ExporterError
 from remediator.exporter_client import ExporterClient
-from remediator.incident import Canary
 from remediator.readiness.check import Check, Name
 from remediator.readiness.plan import Plan, ServerPlan
+from remediator.seen import Canary
 
 EVENTS_SCOPES = frozenset({"events:read_only", "events:read_write", "*"})
 POWER_SCOPES = frozenset({"linodes:read_write", "*"})

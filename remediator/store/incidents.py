@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, union_all, update
 
 from remediator.findings import read, sentence
-from remediator.incident import FINISHED, Decision, Incident, Look, Outcome, State
+from remediator.incident import FINISHED, Decision, Incident, Outcome, State
+from remediator.seen import Look
 from remediator.store.database import record
 from remediator.store.schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
 from remediator.telling.mail_flow import Mailed

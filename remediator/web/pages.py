@@ -10,10 +10,11 @@ from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from remediator.facts import Sites
-from remediator.incident import Incident, Outcome, SiteState, State
+from remediator.incident import Incident, Outcome, State
 from remediator.next_step import next_step
 from remediator.outages import DAY, pieces, uptime
 from remediator.runbooks import runbook, runbooks
+from remediator.seen import SiteState
 from remediator.service import Remediator
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts

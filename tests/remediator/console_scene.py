@@ -10,7 +10,8 @@ from typing import Any
 from waitress.server import create_server
 
 from remediator.holds import Pause
-from remediator.incident import Decision, Look, Outcome, Reason, State, Verb
+from remediator.incident import Decision, Outcome, Reason, State, Verb
+from remediator.seen import Look
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents

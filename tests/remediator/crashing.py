@@ -16,10 +16,10 @@ from remediator.actions.action import Marks, Progress, Step, Target, World
 from remediator.actions.boot_linode import BootLinode
 from remediator.actions.power import PowerAction
 from remediator.actions.reboot_linode import RebootLinode
-from remediator.incident import Look
 from remediator.linode import LinodeAPI
 from remediator.playbooks import PlannedStep
 from remediator.schema import PART
+from remediator.seen import Look
 from remediator.server import serve
 from remediator.service import Remediator, Settings
 from tests.linode_fake import TOKEN

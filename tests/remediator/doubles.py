@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 from core.secrets import Secret
 from exporter.schema import PART as EXPORTER
 from remediator.actions.action import ActionError, Marks, Progress, Reason, Step, Target, World
-from remediator.incident import Look
 from remediator.schema import PART
+from remediator.seen import Look
 from remediator.service import Remediator, Settings
 from remediator.timing import Timing
 from remediator.web import create_app

@@ -16,21 +16,8 @@ from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
 from remediator.guards.verdict import Allow, Ask, Refuse, WaitUntil
 from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
-from remediator.incident import (
-    Attempt,
-    Canary,
-    Incident,
-    Lease,
-    Look,
-    Mode,
-    Probe,
-    Reason,
-    SiteState,
-    Stage,
-    State,
-    Verb,
-    kind_of,
-)
+from remediator.incident import Attempt, Incident, Lease, Mode, Reason, Stage, State, Verb, kind_of
+from remediator.seen import Canary, Look, Probe, SiteState
 
 NOW = 1_000_000.0
 RESTART, REBOOT = Step("restart_container", "restart_container"), Step("reboot_linode", "reboot_linode")

@@ -15,19 +15,8 @@ from remediator.facts import Facts, Limits, Sites, Step
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Allow, Verdict, WaitUntil
 from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
-from remediator.incident import (
-    Attempt,
-    Canary,
-    Lease,
-    Look,
-    Mode,
-    Probe,
-    Reason,
-    SiteState,
-    Stage,
-    State,
-    Verb,
-)
+from remediator.incident import Attempt, Lease, Mode, Reason, Stage, State, Verb
+from remediator.seen import Canary, Look, Probe, SiteState
 from tests.remediator.test_decide import (
     DEAD_SERVER,
     FACTS,

@@ -17,8 +17,8 @@ from remediator.clock import SteadyClock
 from remediator.connect.kept import KeptConnections
 from remediator.errors import StartError
 from remediator.facts import Sites
-from remediator.incident import SiteState
 from remediator.only_one import only_one
+from remediator.seen import SiteState
 from remediator.whereabouts import OwnMachine, neighbours_of
 from tests.remediator.doubles import API, HOSTILE, SITES, WEBHOOK, Lab, lab, slower
 from tests.waiting import until
@@ -464,7 +464,7 @@ def test_what_keeps_us_out_of_a_server_is_told_at_the_start_and_kills_nothing(
     with lab(tmp_path, start=False):
         told = [str(record.fields["fault"]) for record in caplog.records if hasattr(record, "fields")]
     assert any("known_hosts" in one for one in told)
-    assert {one.split(": ")[1].split(".")[1] for one in told} == {"web", "db"}
+    assert {one.split(": ")[0].split(".")[1] for one in told} == {"web", "db"}
 
 
 def test_a_connection_is_kept_for_the_steps_of_an_attempt_unless_it_breaks() -> None:

@@ -15,12 +15,13 @@ from remediator.findings import read, sentence
 from remediator.guards.cooldown import cooldown
 from remediator.guards.verdict import Allow, WaitUntil
 from remediator.holds import Pause
-from remediator.incident import Attempt, Incident, Kind, Look, Mode, Probe, Reason, Stage, State
+from remediator.incident import Attempt, Incident, Kind, Mode, Reason, Stage, State
 from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, still_wanted
 from remediator.playbook import Stop, next_step
 from remediator.playbooks import BUILT_IN, PlannedStep, Playbook
 from remediator.policy import Policy, SitePolicy, policy_of
 from remediator.schema import PART
+from remediator.seen import Look, Probe
 from remediator.timing import Timing
 
 NOW = 1_000_000.0

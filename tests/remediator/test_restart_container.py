@@ -23,8 +23,9 @@ from remediator.actions.action import (
 )
 from remediator.connect import connect
 from remediator.findings import Findings, read, sentence
-from remediator.incident import Kind, Look
+from remediator.incident import Kind
 from remediator.playbook import hindrance
+from remediator.seen import Look
 from tests.docker_engine import DockerEngine, needs_docker, running_engine
 from tests.remediator import acting
 from tests.ssh_server import SshServer, running_ssh_server

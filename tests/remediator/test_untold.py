@@ -270,6 +270,12 @@ def test_a_database_of_the_version_before_is_brought_to_this_one(tmp_path: Path)
     with store.write() as connection:
         store_incidents.open_incidents(connection, {"www": ""}, 1.0, "")
         connection.execute(text("DROP TABLE mail_flow"))
+        triggers = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
+        for name in triggers:
+            connection.execute(text(f"DROP TRIGGER {name}"))
+        connection.execute(text("DROP TABLE approvals"))
+        connection.execute(text("DROP TABLE storms"))
+        connection.execute(text("ALTER TABLE pauses DROP COLUMN until"))
         connection.execute(text("DROP INDEX incidents_by_mailed"))
         for column in ("outage", "mailed", "mailed_at"):
             connection.execute(text(f"ALTER TABLE incidents DROP COLUMN {column}"))

@@ -22,8 +22,8 @@ from remediator.actions import restart_container
 from remediator.actions.action import CommandResult, Marks, Server, Target, World
 from remediator.actions.restart_container import RestartContainer
 from remediator.clock import SteadyClock
-from remediator.incident import Look
 from remediator.schema import PART
+from remediator.seen import Look
 from remediator.server import serve
 from remediator.service import Remediator, Settings
 from remediator.storage import once_there

@@ -8,8 +8,9 @@ from typing import Any
 from remediator.actions.action import JSON, Server, SshSettings, Target
 from remediator.facts import Facts, Limits, Sites, Untold
 from remediator.holds import Maintenance, Pause
-from remediator.incident import REVISABLE, Canary, Incident, Look, Mode, Probe, SiteState, State
+from remediator.incident import REVISABLE, Incident, Mode, State
 from remediator.policy import Policy, SitePolicy
+from remediator.seen import Canary, Look, Probe, SiteState
 from tests.simulation.memory import Memory
 from tests.simulation.plan import PLAYBOOKS, ServerPlan, SitePlan, What
 from tests.simulation.world import World

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from remediator.decide import passes_with
 from remediator.facts import Facts
 from remediator.holds import Answer
-from remediator.incident import CLOSED, Attempt, Decision, Look, Reason, Stage, State, Verb
+from remediator.incident import CLOSED, Attempt, Decision, Reason, Stage, State, Verb
 from remediator.last_check import Withdrawn, before_the_act, lives_after_all
+from remediator.seen import Look
 from tests.simulation.gathering import EPOCH, Gathering
 from tests.simulation.memory import LEASE, Memory
 from tests.simulation.plan import Plan, What
