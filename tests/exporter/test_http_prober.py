@@ -209,10 +209,10 @@ def test_two_header_values_of_a_bad_target_are_never_shown():
 
 
 def test_a_module_that_is_not_built_yet_says_so_when_it_is_used():
-    module = Module.model_validate({"prober": "icmp", "icmp": {"ttl": 5}})
+    module = Module.model_validate({"prober": "grpc", "grpc": {"tls": True}})
     result = run(probed("127.0.0.1", module))
     assert result.reason is Reason.ERROR
-    assert "icmp is not built yet" in result.detail
+    assert "grpc is not built yet" in result.detail
     result = run(probed("http://127.0.0.1:1", http_module(fail_if_body_json_matches_cel="body.x")))
     assert result.reason is Reason.ERROR
     assert "cel: is not built yet" in result.detail

@@ -13,7 +13,7 @@ from tests.exporter.loopback import http_module, tcp_module
 
 
 def test_the_modules_that_need_no_file():
-    assert set(BUILT_IN) == {"http_2xx", "tcp_connect"}
+    assert set(BUILT_IN) == {"http_2xx", "tcp_connect", "dns", "icmp", "unix"}
     assert not any(module.complaints() for module in BUILT_IN.values())
 
 
@@ -52,7 +52,7 @@ def test_a_module_of_blackbox_exporters_example_loads():
 @pytest.mark.parametrize("prober", UNBUILT)
 def test_a_module_of_an_unbuilt_prober_loads_and_complains(prober: str):
     module = Module.model_validate({"prober": prober, prober: {"anything": 1}})
-    assert module.complaints() == [("prober", f"{prober} is not built yet (there are: http, tcp)")]
+    assert module.complaints() == [("prober", f"{prober} is not built yet (there are: {', '.join(PROBERS)})")]
 
 
 @pytest.mark.parametrize(

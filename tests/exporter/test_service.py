@@ -128,7 +128,7 @@ def test_probe_with_a_blackbox_yml_serves_anything(tmp_path: Path) -> None:
         ({"target": "http://127.0.0.1/", "module": "http_2x"}, "did you mean 'http_2xx'"),
         ({"target": "http://127.0.0.1/", "module": "hosted", "hostname": "b.example"}, "Host header differ"),
         ({"target": "http://127.0.0.1/", "site": "x"}, "not both"),
-        ({"target": "127.0.0.1", "module": "ping"}, "'ping' cannot be used: prober: icmp is not built yet"),
+        ({"target": "127.0.0.1", "module": "ping"}, "'ping' cannot be used: prober: grpc is not built yet"),
         ({"target": "127.0.0.1:1", "module": "banner"}, "'banner' cannot be used: tcp.query_response"),
     ],
 )
@@ -145,7 +145,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "hosted": {"prober": "http", "http": {"headers": {"Host": "a.example"}}},
             "patient": {"prober": "http", "timeout": "30s"},
             "hasty": {"prober": "http", "timeout": "300ms"},
-            "ping": {"prober": "icmp", "icmp": {"ttl": 5}},
+            "ping": {"prober": "grpc", "grpc": {"tls": True}},
             "banner": {"prober": "tcp", "tcp": {"query_response": [{"expect": "^SSH-2.0-"}]}},
         }
     }

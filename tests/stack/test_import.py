@@ -91,12 +91,12 @@ def test_modules_come_from_the_blackbox_yml_beside_or_named(tmp_path: Path) -> N
 
 
 def test_what_cannot_be_probed_yet_is_told_and_left_out(tmp_path: Path) -> None:
-    (tmp_path / "blackbox.yml").write_text("modules: {ping: {prober: icmp}}")
+    (tmp_path / "blackbox.yml").write_text("modules: {ping: {prober: grpc}}")
     web = blackbox_job("web", "http_2xx", ["https://a.example.com/"], consul_sd_configs=[{}])
     prometheus(tmp_path, blackbox_job("ping", "ping", ["192.0.2.1"]), web)
     done = imported(tmp_path, "prometheus.yml")
     assert done.exit_code == 0, done.output
-    assert "192.0.2.1 (job ping), module ping: icmp is not built yet" in done.output
+    assert "192.0.2.1 (job ping), module ping: grpc is not built yet" in done.output
     assert "consul_sd_configs of job web" in done.output
     assert list(options(tmp_path)) == ["a.example.com"]
     assert "# Not imported: 192.0.2.1" in (tmp_path / "sites.yml").read_text()
@@ -287,14 +287,14 @@ def test_one_target_that_cannot_be_watched_does_not_stop_the_others(tmp_path: Pa
     done = imported(tmp_path, "prometheus.yml")
     assert done.exit_code == 0, done.exception
     assert sorted(options(tmp_path)) == ["a.example.com", "d.example.com"]
-    assert "Not imported: x: url: must begin with http://" in done.output
+    assert "Not imported: x: url: must begin with one of http://" in done.output
     assert "hunter" not in done.output + (tmp_path / "sites.yml").read_text()
 
 
 def test_nothing_is_written_where_no_target_can_be_watched(tmp_path: Path) -> None:
     prometheus(tmp_path, blackbox_job("web", "http_2xx", ["ftp://x"]))
     refused = imported(tmp_path, "prometheus.yml")
-    assert "x: url: must begin with http://" in str(refused.exception)
+    assert "x: url: must begin with one of http://" in str(refused.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["prometheus.yml"]
 
 
