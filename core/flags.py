@@ -39,6 +39,17 @@ def listen_address(default: str) -> Decorator:
     )
 
 
+def listen_addresses(default: str) -> Decorator:
+    """Make `--web.listen-address` that may be given several times, handed on as `addresses`."""
+    return click.option(
+        "--web.listen-address",
+        "addresses",
+        type=ListenAddress(),
+        multiple=True,
+        help=f"Where to listen; may be given several times.  [default: {default}]",
+    )
+
+
 def log_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--log.level` and `--log.format`, handed on as `log_level` and `log_format`."""
     level = click.option(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = ("debug", "info", "warn", "warning", "error")
+"""`warn` is what Prometheus's own programs call `warning`."""
 FORMATS = ("logfmt", "json")
 
 
@@ -32,7 +33,7 @@ class LogfmtFormatter(logging.Formatter):
     """`time=… level=info logger=exporter.web msg="listening" address=127.0.0.1:9115`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return " ".join(f"{key}={_logfmt_value(value)}" for key, value in _entries(record, self))
+        return " ".join(f"{key}={logfmt_value(value)}" for key, value in _entries(record, self))
 
 
 class JsonFormatter(logging.Formatter):
@@ -58,7 +59,8 @@ def _entries(record: logging.LogRecord, formatter: logging.Formatter) -> list[tu
     return entries
 
 
-def _logfmt_value(value: object) -> str:
+def logfmt_value(value: object) -> str:
+    """Write one value: on one line, quoted where it would not stand by itself."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

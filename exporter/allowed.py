@@ -1,15 +1,19 @@
 """Which targets /probe serves: those of the file, and what `probe_targets` adds. Against SSRF."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from exporter.networks import Network, is_private, parse_network, within
 from exporter.probers import BY_SCHEME, PROBERS
 from exporter.probers.prober import Place
+from exporter.resolve import literal
 from exporter.target import TargetError, parse_host_target, parse_web_target
 
 _HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.*?]+\]|[^\s/:@\[\]]+)(?::(\d{1,5}|\*))?")
+_OF_ADDRESSES = re.compile(r"(?=.*[0-9a-f])(?:[0-9*?]+\.[0-9.*?]+|[0-9a-f*?]*:[0-9a-f:.*?]+)")
+_WILD = re.compile(r"[*?]")
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,40 @@ class _Pattern:
     port: str
     scheme: str | None = None
     path: str = ""
+    network: Network | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Say whether the host is written out, so that it may lead to a private address too."""
+        return self.network is None and _WILD.search(self.host) is None
 
     def allows(self, key: Place) -> bool:
         host, port, scheme, path = key
         if self.scheme is not None:
             same = (scheme, host, str(port)) == (self.scheme, self.host, self.port)
             return same and _is_below(path, self.path)
-        return fnmatchcase(host, self.host) and (self.port == "*" or self.port == str(port))
+        if self.network is not None:
+            return within(host, self.network)
+        return fnmatchcase(host, self.host) and self._has(port)
+
+    def allows_address(self, address: str, port: int) -> bool:
+        """Say whether the pattern is one of addresses, and `address` is among them."""
+        if self.network is not None:
+            return within(address, self.network)
+        of_addresses = self.scheme is None and _OF_ADDRESSES.fullmatch(self.host) is not None
+        return of_addresses and fnmatchcase(address, self.host) and self._has(port)
+
+    def _has(self, port: int) -> bool:
+        return self.port in ("*", str(port))
 
 
 class AllowedTargets:
-    """Answers whether a target may be probed on demand. Raises ValueError for a wrong pattern."""
+    """Answers whether a target may be probed on demand. Raises ValueError for a wrong pattern.
+
+    What the file writes out (a site, a canary, a pattern without a wildcard) may be anywhere. A wildcard
+    stands for public addresses only: a private one wants a pattern of addresses, also where a name that
+    the wildcard allows leads to it.
+    """
 
     def __init__(self, listed: Iterable[str], patterns: Iterable[str]) -> None:
         self._listed = frozenset(key for target in listed if (key := target_key(target)))
@@ -41,13 +68,39 @@ class AllowedTargets:
         key = target_key(target, prober)
         if key is None:
             return False
-        return key in self._listed or any(pattern.allows(key) for pattern in self._patterns)
+        if self._trusts(key):
+            return True
+        if not any(pattern.allows(key) for pattern in self._patterns):
+            return False
+        return literal(key.host) is None or not self._bars(key.host, key.port)
+
+    def barred(self, target: str, prober: str) -> Callable[[str], bool] | None:
+        """Return what says of an address that a probe of this allowed target may not connect to it.
+
+        None where the target is written out, and so may lead anywhere.
+        """
+        key = target_key(target, prober)
+        if key is not None and self._trusts(key):
+            return None
+        port = key.port if key is not None else 0
+        return lambda address: self._bars(address, port)
+
+    def _trusts(self, key: Place) -> bool:
+        return key in self._listed or any(
+            pattern.trusted and pattern.allows(key) for pattern in self._patterns
+        )
+
+    def _bars(self, address: str, port: int) -> bool:
+        return is_private(address) and not any(
+            pattern.allows_address(address, port) for pattern in self._patterns
+        )
 
 
 def parse_pattern(text: str) -> _Pattern:
-    """Read a URL prefix (`https://api.example.com/v1`) or a host pattern (`*.example.com`, `10.0.0.1:22`).
+    """Read one entry of `probe_targets`.
 
-    Raises ValueError with the mend.
+    That is a URL prefix (`https://api.example.com/v1`), a host pattern (`*.example.com`, `10.0.0.1:22`) or a
+    network (`10.0.0.0/8`). Raises ValueError with the mend.
     """
     if text.startswith(("http://", "https://")):
         web = parse_web_target(text)
@@ -55,11 +108,13 @@ def parse_pattern(text: str) -> _Pattern:
     if text.startswith("tcp://"):
         host = parse_host_target(text)
         return _Pattern(host.host, str(host.port))
+    if (network := parse_network(text)) is not None:
+        return _Pattern("", "*", network=network)
     match = _HOST_PATTERN.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"must be a URL prefix such as https://api.example.com/ or a host pattern such as *.example.com "
-            f"or 10.0.0.5:6379 (got {text!r})"
+            f"must be a URL prefix such as https://api.example.com/, a host pattern such as *.example.com "
+            f"or 10.0.0.5:6379, or a network such as 10.0.0.0/8 (got {text!r})"
         )
     return _Pattern(match[1].strip("[]").lower(), match[2] or "*")
 

@@ -1,5 +1,7 @@
 """What the exporter says of itself, through prometheus_client, in a registry of its own."""
 
+import platform
+import sys
 import time
 
 from prometheus_client import (
@@ -20,6 +22,17 @@ from core import VERSION
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _LATENESS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_BUILD = {
+    "branch": "",
+    "goarch": _MACHINES.get(platform.machine(), platform.machine()),
+    "goos": sys.platform,
+    "goversion": "",
+    "revision": "",
+    "version": VERSION,
+}
+"""The labels that blackbox_exporter's dashboards know."""
 
 
 class Health:
@@ -52,6 +65,9 @@ class Health:
             "sitemedic_exporter_results_file_dropped_lines",
             "Results that never reached the results file.",
         )
+        self.unknown_modules = self._counter(
+            "blackbox_module_unknown", "Count of unknown modules requested by probes"
+        )
         self._reload_successful = self._gauge(
             "sitemedic_config_last_reload_successful",
             "Whether the last reading of the configuration succeeded.",
@@ -60,16 +76,34 @@ class Health:
             "sitemedic_config_last_reload_success_timestamp_seconds",
             "When the configuration was last read with success.",
         )
+        self._their_successful = self._gauge(
+            "blackbox_exporter_config_last_reload_successful",
+            "Blackbox exporter config loaded successfully.",
+        )
+        self._their_time = self._gauge(
+            "blackbox_exporter_config_last_reload_success_timestamp_seconds",
+            "Timestamp of the last successful configuration reload.",
+        )
         build = Gauge(
             "sitemedic_build_info", "1 with the version that runs.", ["version"], registry=self.registry
         )
         build.labels(VERSION).set(1)
+        theirs = Gauge(
+            "blackbox_exporter_build_info",
+            "1 with the version of Sitemedic that serves in blackbox_exporter's place; not built with Go.",
+            list(_BUILD),
+            registry=self.registry,
+        )
+        theirs.labels(*_BUILD.values()).set(1)
 
     def reloaded(self, *, successful: bool) -> None:
         """Note how the last reading of the configuration went."""
-        self._reload_successful.set(successful)
+        for gauge in (self._reload_successful, self._their_successful):
+            gauge.set(successful)
         if successful:
-            self._reload_time.set(time.time())
+            now = time.time()
+            self._reload_time.set(now)
+            self._their_time.set(now)
 
     def text(self) -> bytes:
         """Return the exposition of these metrics."""

@@ -3,21 +3,30 @@
 RefusalError        the request cannot be served; `status` is the HTTP status to say so
 """
 
+import logging
 import math
 from collections.abc import Mapping
 
+from core.logs import fields
 from exporter.exposition import probe_text
+from exporter.history import Record
 from exporter.module import Module
 from exporter.modules import named
 from exporter.probers import ProbeLog
 from exporter.result import Result
 from exporter.service import Exporter
+from exporter.target import instance
 from exporter.watched import WatchedSite
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 DEFAULT_TIMEOUT = 120.0
 """Seconds, where neither Prometheus nor the module says any."""
 DEFAULT_MODULE = "http_2xx"
+
+LONGEST_TARGET = 500
+"""Characters of a target that the page shows."""
+
+_log = logging.getLogger("exporter.probe_log")
 
 _NOT_LISTED = (
     "this target is neither a site nor a canary of the configuration: list it there, "
@@ -36,8 +45,16 @@ class RefusalError(Exception):
 class ProbeRequest:
     """One request to /probe."""
 
-    def __init__(self, query: Mapping[str, str], headers: Mapping[str, str], timeout_offset: float) -> None:
+    def __init__(
+        self,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        timeout_offset: float,
+        log_level: int | None = None,
+    ) -> None:
+        """Read a request; the steps of its probe are logged too where `log_level` says how loudly."""
         self._query = query
+        self._log_level = log_level
         self._headers = headers
         self._offset = timeout_offset
 
@@ -57,27 +74,29 @@ class ProbeRequest:
         target = self._query.get("target", "")
         if not target:
             raise RefusalError(400, "Target parameter is missing")
-        module = self._module(exporter)
+        name = self._query.get("module") or DEFAULT_MODULE
+        module = self._module(exporter, name)
         allowed = exporter.configuration.allowed
         if allowed is not None and not allowed.allows(target, module.prober):
             raise RefusalError(403, _NOT_LISTED)
         hostname = self._query.get("hostname") or None
         self._refuse_conflict(module, hostname)
-        log = ProbeLog() if self._query.get("debug") == "true" else None
-        result = await exporter.probe_target(target, module, self._timeout(module), hostname, log)
-        text = probe_text(result)
-        if log is None:
-            return text
-        if result.reason is not None:
-            log.add("Probe failed", reason=result.reason, detail=result.detail)
-        steps = "\n".join(log.lines)
-        return f"Logs for the probe:\n{steps}\n\n\n\nMetrics that would have been returned:\n{text}"
+        seconds, log = self._timeout(module), ProbeLog()
+        log.add("Beginning probe", probe=module.prober, timeout_seconds=seconds)
+        barred = allowed.barred(target, module.prober) if allowed is not None else None
+        result = await exporter.probe_target(target, module, seconds, hostname, log, barred)
+        _add_outcome(log, result)
+        shown = instance(target)[:LONGEST_TARGET]
+        record = exporter.history.on_demand(name, module, shown, result, log)
+        if self._log_level is not None:
+            _tell(self._log_level, record)
+        return record.text() if self._query.get("debug") == "true" else probe_text(result)
 
-    def _module(self, exporter: Exporter) -> Module:
-        name = self._query.get("module") or DEFAULT_MODULE
+    def _module(self, exporter: Exporter, name: str) -> Module:
         try:
             module = named(exporter.configuration.modules, name)
         except ValueError as error:
+            exporter.health.unknown_modules.inc()
             raise RefusalError(400, str(error)) from error
         for key, message in module.complaints():
             raise RefusalError(400, f"module {name!r} cannot be used: {key}: {message}")
@@ -106,3 +125,18 @@ class ProbeRequest:
             raise RefusalError(400, f"{TIMEOUT_HEADER} must be a number of seconds")
         seconds = seconds or DEFAULT_TIMEOUT
         return seconds - self._offset if seconds > self._offset else seconds
+
+
+def _add_outcome(log: ProbeLog, result: Result) -> None:
+    if result.reason is None:
+        log.add("Probe succeeded", duration_seconds=result.duration)
+    else:
+        log.add("Probe failed", reason=result.reason, detail=result.detail, duration_seconds=result.duration)
+
+
+def _tell(level: int, record: Record) -> None:
+    """Write a probe's steps to the exporter's own log."""
+    if record.log is None or not _log.isEnabledFor(level):
+        return
+    for line in record.log.lines:
+        _log.log(level, "probe", extra=fields(module=record.module, target=record.target, step=line))

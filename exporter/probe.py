@@ -56,11 +56,13 @@ class Probers:
         *,
         hostname: str | None = None,
         log: ProbeLog | None = None,
+        barred: Callable[[str], bool] | None = None,
     ) -> Result:
         """Probe `target` once as `module` says, within `timeout` seconds.
 
         Never raises for a target that fails, is misspelt or cannot be probed: that is a Result with a
-        reason. `hostname` asks for that name in place of the target's; `log` collects the steps.
+        reason. `hostname` asks for that name in place of the target's; `log` collects the steps; an address
+        that is `barred` is not connected to.
         """
         began, started = time.time(), time.monotonic()
         reading = Reading()
@@ -69,7 +71,7 @@ class Probers:
             reading.fail(Reason.ERROR, refusal)
         else:
             attempt = Attempt(
-                target, module.options, started + timeout, hostname, log, self.engine, self.resolver
+                target, module.options, started + timeout, hostname, log, self.engine, self.resolver, barred
             )
             await self._run(module.prober, attempt, reading)
         return _result(module.prober, reading, began, time.monotonic() - started)

@@ -1,10 +1,6 @@
-"""The life of the exporter's process: configuration, port, schedule, signals, and a quick end.
-
-StartError        it cannot start; says what to do
-"""
+"""The life of the exporter's process: configuration, port, schedule, signals, and a quick end."""
 
 import asyncio
-import errno
 import logging
 import resource
 import signal
@@ -21,20 +17,23 @@ from core.logs import fields
 from core.sites import Part
 from exporter.configuration import Configuration, read
 from exporter.health import Health
+from exporter.history import DEFAULT_LIMIT, History
+from exporter.listening import Address, listen, listen_on_handed, shown
 from exporter.probe import Probers
 from exporter.reload import POLL_EVERY, Reloader
 from exporter.results_file import ResultsFile
 from exporter.service import Exporter
 from exporter.web import Handlers
+from exporter.web.places import AT_THE_ROOT, Places
 
 _log = logging.getLogger(__name__)
 
 END_WITHIN = 1.0
 """Seconds that open connections get at the end."""
 
-
-class StartError(Exception):
-    """The exporter cannot start; says what to do."""
+USUAL: Address = ("127.0.0.1", 9115)
+USUAL_WITH_MODULES: Address = ("", 9115)
+"""Where to listen with a blackbox.yml: everywhere, as blackbox_exporter does."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,17 @@ class Settings:
     """How one exporter runs."""
 
     config_file: Path
-    host: str
-    port: int
+    addresses: tuple[Address, ...] = ()
+    """Where to listen; none: where it is usual for this kind of configuration."""
+    systemd_socket: bool = False
+    web_config_file: Path | None = None
+    places: Places = AT_THE_ROOT
     timeout_offset: float = 0.5
+    history_limit: int = DEFAULT_LIMIT
+    probe_log_level: int = logging.DEBUG
     results_file: Path | None = None
+    follow: bool = True
+    """Whether a change of a file is a reload."""
     poll_every: float = POLL_EVERY
 
 
@@ -66,18 +72,22 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
     health = Health()
     health.reloaded(successful=True)
     results = ResultsFile(settings.results_file, health) if settings.results_file else None
-    exporter = Exporter(configuration, Probers.start(health.broken.inc), health, results)
+    history = History(settings.history_limit)
+    exporter = Exporter(configuration, Probers.start(health.broken.inc), health, results, history)
     reloader = Reloader(exporter, settings.config_file, parts, settings.poll_every)
     loop.add_signal_handler(signal.SIGHUP, lambda: _on_hangup(reloader, results))
-    handlers = Handlers(exporter, reloader, settings.timeout_offset)
+    handlers = Handlers(
+        exporter, reloader, settings.timeout_offset, settings.places, settings.probe_log_level
+    )
     runner = web.AppRunner(handlers.application(), access_log=None, shutdown_timeout=END_WITHIN)
     try:
-        await _listen(runner, settings.host, settings.port)
+        addresses = await _listen(runner, settings, configuration)
         exporter.start()
-        following = asyncio.create_task(reloader.follow_files())
-        _log.info("exporter runs", extra=fields(address=_shown(settings), sites=len(configuration.sites)))
+        following = [asyncio.create_task(reloader.follow_files())] if settings.follow else []
+        _log.info("exporter runs", extra=fields(address=shown(addresses), sites=len(configuration.sites)))
         await ended.wait()
-        following.cancel()
+        for task in following:
+            task.cancel()
     finally:
         await exporter.stop()
         await runner.cleanup()
@@ -104,22 +114,18 @@ async def _reload_quietly(reloader: Reloader) -> None:
         return  # told by the reloader
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(
+    runner: web.AppRunner, settings: Settings, configuration: Configuration
+) -> Sequence[Address]:
+    """Serve where the settings say it. Raises StartError."""
     await runner.setup()
-    try:
-        await web.TCPSite(runner, host or None, port).start()
-    except OSError as error:
-        shown = f"{host}:{port}"
-        if error.errno == errno.EADDRINUSE:
-            mend = "something listens there already; stop it or choose another --web.listen-address"
-        else:
-            cause = error.strerror or str(error)
-            mend = f"{cause}; choose another --web.listen-address"
-        raise StartError(f"cannot listen on {shown}: {mend}") from error
-
-
-def _shown(settings: Settings) -> str:
-    return f"{settings.host}:{settings.port}"
+    if settings.systemd_socket:
+        return await listen_on_handed(runner, None)
+    # Who only replaces blackbox_exporter's program is asked from other machines, as that is.
+    usual = USUAL_WITH_MODULES if configuration.allowed is None else USUAL
+    addresses = settings.addresses or (usual,)
+    await listen(runner, addresses, None)
+    return addresses
 
 
 def _allow_many_descriptors() -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.logs import fields
 from exporter.answers import result_line
 from exporter.configuration import BY_PROBER, Configuration, default_timeout
 from exporter.exposition import keep_ready
 from exporter.health import Health
+from exporter.history import History
 from exporter.module import Module
 from exporter.probe import Probers
 from exporter.probers import ProbeLog
@@ -33,6 +34,7 @@ class Exporter:
         probers: Probers,
         health: Health,
         results: ResultsFile | None = None,
+        history: History | None = None,
     ) -> None:
         """Take up `configuration`; needs a running loop. Nothing is probed before `start`."""
         self.configuration = configuration
@@ -41,6 +43,7 @@ class Exporter:
         self.running = False
         self._probers = probers
         self._results = results
+        self.history = history or History()
         self._scheduler = Scheduler(self._scheduled, health.lateness.observe, self._skipped)
         health.in_flight.set_function(lambda: self._scheduler.in_flight)
 
@@ -88,9 +91,10 @@ class Exporter:
         seconds: float,
         hostname: str | None = None,
         log: ProbeLog | None = None,
+        barred: Callable[[str], bool] | None = None,
     ) -> Result:
-        """Probe any target now."""
-        return await self._probers.probe(target, module, seconds, hostname=hostname, log=log)
+        """Probe any target now, but connect to no address that is `barred`."""
+        return await self._probers.probe(target, module, seconds, hostname=hostname, log=log, barred=barred)
 
     async def probe_canaries(self) -> Sequence[tuple[str, Result]]:
         """Probe all canaries now; returns (address as it may be shown, result)."""
@@ -105,8 +109,12 @@ class Exporter:
     async def _scheduled(self, name: str) -> None:
         state = self.states[name]
         site = state.site
-        result = await self._probers.probe(site.url, site.module, site.timeout)
         before = state.last
+        # Steps cost a few percent of a probe: they are kept for the sites that somebody will ask about.
+        log = ProbeLog() if before is not None and not before.success else None
+        result = await self._probers.probe(site.url, site.module, site.timeout, log=log)
+        if not result.success:
+            self.history.failure_of(site.name, site.module, site.instance, result, log)
         state.record(result)
         keep_ready(state)
         if self._results is not None:

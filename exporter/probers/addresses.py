@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from exporter.probers.prober import Attempt, Reading
 from exporter.resolve import Address, ResolveError, literal
+from exporter.target import TargetError
 
 
 class AddressOptions(Protocol):
@@ -24,8 +25,19 @@ async def addresses_of(
 ) -> list[Address]:
     """Return the addresses of `host` to try, the preferred one first; counts the time into the reading.
 
-    Raises ResolveError.
+    Raises ResolveError, and TargetError where it leads only to addresses that are barred.
     """
+    found = await _found(host, options, attempt, reading)
+    if attempt.barred is None:
+        return found
+    free = [address for address in found if not attempt.barred(address.text)]
+    if not free:
+        led_to = "" if found[0].text == host else f" leads to {found[0].text}, which"
+        raise TargetError(f"{host}{led_to} is a private address: allow it with the key probe_targets")
+    return free
+
+
+async def _found(host: str, options: AddressOptions, attempt: Attempt, reading: Reading) -> list[Address]:
     prefer = 6 if options.preferred_ip_protocol == "ip6" else 4
     fallback = options.ip_protocol_fallback
     known = literal(host)

@@ -1,9 +1,12 @@
 """What a prober is: a name, its options, and one coroutine."""
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from core.logs import logfmt_value
 from core.sites import Options
 from exporter.engine import Engine
 from exporter.families import Family
@@ -16,18 +19,49 @@ from exporter.target import TargetError
 LONGEST_DETAIL = 300
 """Characters of a failure's sentence, which goes into logs, mails and the results file."""
 
+LONGEST_LOG = 16_384
+"""Characters of the steps of one probe: who probes a hostile site keeps no more of what it sent."""
+_STEP_COSTS = 100
+
 
 class ProbeLog:
-    """The steps of one probe, kept only when somebody asked to see them."""
+    """The steps of one probe, kept for those who may ask; written out only when they do."""
 
-    __slots__ = ("lines",)
+    __slots__ = ("_room", "_steps")
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self._steps: list[tuple[float, str, dict[str, object]]] = []
+        self._room = LONGEST_LOG
 
-    def add(self, message: str, **fields: object) -> None:
-        """Note one step; never hand in a secret."""
-        self.lines.append(" ".join([message, *(f"{key}={value}" for key, value in fields.items())]))
+    def add(self, message: str, /, **fields: object) -> None:
+        """Note one step; never hand in a secret. What is beyond `LONGEST_LOG` characters is left out."""
+        if self._room <= 0:
+            return
+        for name, value in fields.items():
+            if isinstance(value, str):
+                if len(value) > self._room:
+                    fields[name] = f"{value[: self._room]}…"
+                self._room -= len(value)
+        self._room -= _STEP_COSTS
+        self._steps.append((time.time(), message, fields))
+
+    @property
+    def lines(self) -> list[str]:
+        """Return the steps, one a line whatever a site sent."""
+        return [_line(message, fields) for _, message, fields in self._steps]
+
+    @property
+    def dated_lines(self) -> list[str]:
+        """Return the steps, each with its time in front."""
+        return [f"time={_clock(when)} {_line(message, fields)}" for when, message, fields in self._steps]
+
+
+def _line(message: str, fields: Mapping[str, object]) -> str:
+    return " ".join([message, *(f"{key}={logfmt_value(value)}" for key, value in fields.items())])
+
+
+def _clock(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)
@@ -44,6 +78,8 @@ class Attempt:
     log: ProbeLog | None
     engine: Engine
     resolver: Resolver
+    barred: Callable[[str], bool] | None = None
+    """Says of an address that this probe may not connect to it; None: it may to any."""
 
 
 @dataclass(slots=True)
@@ -115,3 +151,5 @@ class Prober:
     """The metrics that only this protocol has."""
     lines: Callable[[Result, Labels], tuple[str, ...]] = _no_lines
     """Writes them, one string per family; called only with a result that holds facts."""
+    networked: bool = True
+    """Its targets have addresses."""

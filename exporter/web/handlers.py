@@ -1,12 +1,13 @@
-"""The exporter over HTTP."""
+"""What each address of the exporter answers."""
 
-import html
+import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 
-from aiohttp import web
+from aiohttp import ETag, web
+from aiohttp.typedefs import Middleware
 
-from core import VERSION
 from core.faults import ConfigError
 from core.logs import fields
 from exporter.answers import canary_answer, probe_answer, sites_answer
@@ -14,33 +15,61 @@ from exporter.exposition import CONTENT_TYPE, gzipped, pieces, probe_text
 from exporter.on_demand import ProbeRequest, RefusalError
 from exporter.reload import Reloader
 from exporter.service import Exporter
-from exporter.state import SiteState
+from exporter.shown import configuration_text
+from exporter.web.badge import badge
+from exporter.web.discovery import target_groups
+from exporter.web.page import page
+from exporter.web.places import AT_THE_ROOT, Places
 
 _log = logging.getLogger(__name__)
 
-_SHOWN = 500
+LONGEST_BADGE = 60
+"""Seconds that a badge may be kept by whoever shows it."""
+
+_PLAIN_HEADERS = {"X-Content-Type-Options": "nosniff"}
+_PAGE_HEADERS = {
+    **_PLAIN_HEADERS,
+    "Content-Security-Policy": "default-src 'none'; form-action 'self'; base-uri 'none'",
+    "Cache-Control": "no-store",
+}
 
 
 class Handlers:
     """What each address answers."""
 
-    def __init__(self, exporter: Exporter, reloader: Reloader, timeout_offset: float) -> None:
+    def __init__(
+        self,
+        exporter: Exporter,
+        reloader: Reloader,
+        timeout_offset: float,
+        places: Places = AT_THE_ROOT,
+        probe_log_level: int | None = None,
+    ) -> None:
         self._exporter = exporter
         self._reloader = reloader
         self._timeout_offset = timeout_offset
+        self._places = places
+        self._probe_log_level = probe_log_level
 
-    def application(self) -> web.Application:
+    def application(self, *middlewares: Middleware) -> web.Application:
         """Return them as an application."""
-        app = web.Application()
-        app.router.add_get("/", self.page)
-        app.router.add_get("/metrics", self.metrics, allow_head=False)
-        app.router.add_get("/probe", self.probe)
-        app.router.add_get("/api/v1/sites", self.sites, allow_head=False)
-        app.router.add_get("/api/v1/canaries", self.canaries)
-        app.router.add_get("/-/healthy", self.healthy)
-        app.router.add_get("/-/ready", self.ready)
-        app.router.add_post("/-/reload", self.reload)
-        app.router.add_put("/-/reload", self.reload)
+        app = web.Application(middlewares=middlewares)
+        at, router = self._places.prefix, app.router
+        router.add_get(f"{at}/", self.page)
+        router.add_get(f"{at}/metrics", self.metrics, allow_head=False)
+        router.add_get(f"{at}/probe", self.probe)
+        router.add_get(f"{at}/logs", self.logs)
+        router.add_get(f"{at}/config", self.config, allow_head=False)
+        router.add_get(f"{at}/sd", self.discovery, allow_head=False)
+        router.add_get(f"{at}/badge/{{name:.+}}.svg", self.badge)
+        router.add_get(f"{at}/api/v1/sites", self.sites, allow_head=False)
+        router.add_get(f"{at}/api/v1/canaries", self.canaries)
+        router.add_get(f"{at}/-/healthy", self.healthy)
+        router.add_get(f"{at}/-/ready", self.ready)
+        router.add_route("*", f"{at}/-/reload", self.reload)
+        if at:
+            router.add_get("/", self.elsewhere)
+            router.add_get(at, self.elsewhere)
         return app
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
@@ -58,7 +87,7 @@ class Handlers:
 
     async def probe(self, request: web.Request) -> web.Response:
         """Answer `/probe?site=` or `/probe?target=&module=&hostname=` with a fresh probe."""
-        wanted = ProbeRequest(request.query, request.headers, self._timeout_offset)
+        wanted = ProbeRequest(request.query, request.headers, self._timeout_offset, self._probe_log_level)
         wants_json = "application/json" in request.headers.get("Accept", "")
         try:
             if "site" not in request.query:
@@ -90,8 +119,11 @@ class Handlers:
             return web.Response(text="Not ready\n", status=503)
         return web.Response(text="Ready\n")
 
-    async def reload(self, _request: web.Request) -> web.Response:
+    async def reload(self, request: web.Request) -> web.Response:
         """Read the configuration again; 500 with every fault when it cannot be used."""
+        if request.method not in ("POST", "PUT"):
+            said = "This endpoint requires a POST request.\n"
+            return web.Response(text=said, status=405, headers={"Allow": "POST, PUT"})
         try:
             await self._reloader.reload()
         except ConfigError as error:
@@ -101,17 +133,48 @@ class Handlers:
     async def page(self, _request: web.Request) -> web.Response:
         """Answer with a plain page."""
         states = list(self._exporter.states.values())
-        rows = "".join(_row(state) for state in states[:_SHOWN])
-        more = f"<p>{len(states) - _SHOWN} more in /api/v1/sites</p>" if len(states) > _SHOWN else ""
-        text = _PAGE.format(version=html.escape(VERSION), rows=rows, more=more)
-        return web.Response(text=text, content_type="text/html")
+        text = page(states, self._exporter.history.newest_first())
+        return web.Response(text=text, content_type="text/html", headers=_PAGE_HEADERS)
 
+    async def elsewhere(self, _request: web.Request) -> web.Response:
+        """Lead to the page below the prefix."""
+        return web.Response(status=302, headers={"Location": self._places.home})
 
-def _row(state: SiteState) -> str:
-    last = state.last
-    outcome = "not probed yet" if last is None else "ok" if last.success else f"{last.reason}: {last.detail}"
-    cells = (state.site.name, state.site.instance, outcome)
-    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>\n"
+    async def logs(self, request: web.Request) -> web.Response:
+        """Answer with the steps of one probe of the page."""
+        number = request.query.get("id", "")
+        if not (number.isascii() and number.isdigit() and len(number) < 20):
+            return web.Response(text="Invalid probe id\n", status=400)
+        record = self._exporter.history.record(int(number))
+        if record is None:
+            return web.Response(text="Probe id not found\n", status=404)
+        return web.Response(text=record.text(), headers=_PLAIN_HEADERS)
+
+    async def config(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the configuration as YAML, without secrets."""
+        body = configuration_text(self._exporter.configuration)
+        headers = {"Content-Type": "text/plain; charset=utf-8", **_PLAIN_HEADERS}
+        return await _streamed(request, body, headers)
+
+    async def discovery(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the sites as Prometheus's HTTP service discovery wants them."""
+        body = target_groups(self._exporter.configuration.sites)
+        return await _streamed(request, body, {"Content-Type": "application/json; charset=utf-8"})
+
+    async def badge(self, request: web.Request) -> web.Response:
+        """Answer with a site's badge, to be asked for again after one of its intervals."""
+        state = self._exporter.states.get(request.match_info["name"])
+        if state is None:
+            return web.Response(text="no such site\n", status=404, headers={"Cache-Control": "no-store"})
+        text = badge(state, time.monotonic())
+        tag = ETag(hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
+        seconds = max(1, min(int(state.site.interval), LONGEST_BADGE))
+        known = any(one.value in (tag.value, "*") for one in request.if_none_match or ())
+        answer = web.Response(status=304) if known else web.Response(text=text, content_type="image/svg+xml")
+        answer.headers["Cache-Control"] = f"public, max-age={seconds}, must-revalidate"
+        answer.headers["Content-Security-Policy"] = "default-src 'none'"
+        answer.etag = tag
+        return answer
 
 
 async def _streamed(
@@ -139,15 +202,3 @@ def _takes_gzip(accepted: str) -> bool:
         if name.strip() == "gzip":
             return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sitemedic exporter</title></head>
-<body><h1>Sitemedic exporter {version}</h1>
-<p><a href="/metrics">Metrics</a> · <a href="/api/v1/sites">Sites as JSON</a> ·
-<a href="/-/ready">Ready</a></p>
-<table><thead><tr><th>Site</th><th>Address</th><th>Last probe</th></tr></thead>
-<tbody>
-{rows}</tbody></table>{more}
-</body></html>
-"""
