@@ -41,6 +41,10 @@ REGEX = gauge("probe_failed_due_to_regex", "Indicates if probe failed due to reg
 
 TLS = (
     gauge("probe_ssl_earliest_cert_expiry", "Returns earliest SSL cert expiry in unixtime"),
+    gauge(
+        "probe_ssl_last_chain_expiry_timestamp_seconds", "Returns last SSL chain expiry in timestamp seconds"
+    ),
+    gauge("probe_ssl_last_chain_info", "Contains SSL leaf certificate information"),
     gauge("probe_tls_version_info", "Returns the TLS version used or NaN when unknown"),
     gauge("probe_tls_cipher_info", "Returns the TLS cipher negotiated during handshake"),
 )

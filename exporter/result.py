@@ -18,6 +18,21 @@ class Phases(NamedTuple):
     transfer: float = 0.0
 
 
+class ChainFacts(NamedTuple):
+    """Whose the server's own certificate is, and how long its chain is trusted."""
+
+    fingerprint: str
+    """SHA-256, in hex."""
+    subject: str
+    issuer: str
+    names: str
+    """The DNS names that it is for, with commas between."""
+    serial: str
+    """Its number, in hex."""
+    trusted_until: float | None
+    """When the longest chain up to an authority ends, unix seconds; None where none was verified."""
+
+
 class TLSFacts(NamedTuple):
     """What the last TLS handshake showed, also when its certificate was not accepted."""
 
@@ -29,6 +44,7 @@ class TLSFacts(NamedTuple):
     """Earliest notAfter of the certificates that were sent, unix seconds."""
     lifetime: float | None = None
     """Seconds from that certificate's notBefore to its notAfter."""
+    chain: ChainFacts | None = None
 
 
 class HTTPFacts(NamedTuple):

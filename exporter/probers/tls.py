@@ -18,6 +18,7 @@ from pydantic import ConfigDict, model_validator
 
 from core.secrets import Secret
 from core.sites import Options
+from exporter.probers.chain import chain_facts
 from exporter.probers.ciphers import go_cipher_name
 from exporter.result import TLSFacts
 
@@ -91,9 +92,10 @@ class TLSConfig(Options):
 class Handshake:
     """Collects what libcurl says of one handshake; set as DEBUGFUNCTION."""
 
-    __slots__ = ("agreed",)
+    __slots__ = ("agreed", "config")
 
-    def __init__(self) -> None:
+    def __init__(self, config: TLSConfig) -> None:
+        self.config = config
         self.agreed: tuple[str, str] | None = None
 
     def __call__(self, kind: int, text: bytes) -> None:
@@ -105,16 +107,21 @@ class Handshake:
 
     def facts(self, curl: Any) -> TLSFacts | None:
         """Return what the transfer of `curl` showed, or None where no certificate came."""
-        expiry, lifetime = earliest_expiry(curl)
+        sent = [dict(certificate) for certificate in curl.getinfo_raw(pycurl.INFO_CERTINFO)]
+        expiry, lifetime = _earliest_expiry(sent)
         if expiry is None and self.agreed is None:
             return None
         version, cipher = self.agreed or ("", "")
-        return TLSFacts(_version(version), go_cipher_name(cipher) if cipher else None, expiry, lifetime)
+        verified = not self.config.insecure_skip_verify and curl.getinfo(pycurl.SSL_VERIFYRESULT) == 0
+        trusted = authorities_of(self.config) if self.agreed and verified else None
+        chain = chain_facts([one[b"Cert"] for one in sent if b"Cert" in one], trusted)
+        cipher_name = go_cipher_name(cipher) if cipher else None
+        return TLSFacts(_version(version), cipher_name, expiry, lifetime, chain)
 
 
 def configure_tls(curl: Any, config: TLSConfig) -> Handshake:
     """Tell `curl` how to speak TLS, and return what will have listened to the handshake."""
-    handshake = Handshake()
+    handshake = Handshake(config)
     curl.setopt(pycurl.OPT_CERTINFO, 1)
     curl.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
     curl.setopt(pycurl.VERBOSE, 1)
@@ -133,11 +140,15 @@ def configure_tls(curl: Any, config: TLSConfig) -> Handshake:
     return handshake
 
 
-def earliest_expiry(curl: Any) -> tuple[float | None, float | None]:
+def authorities_of(config: TLSConfig) -> str | Path:
+    """Return the authorities that `config` trusts: their text, or their file."""
+    return config.ca if config.ca is not None else config.ca_file or Path(system_bundle())
+
+
+def _earliest_expiry(sent: list[dict[bytes, bytes]]) -> tuple[float | None, float | None]:
     """Return the earliest notAfter of the certificates sent, in unix seconds, and that one's lifetime."""
     earliest = lifetime = None
-    for certificate in curl.getinfo_raw(pycurl.INFO_CERTINFO):
-        dates = dict(certificate)
+    for dates in sent:
         ends = _seconds(dates.get(b"Expire date", b""))
         if ends is not None and (earliest is None or ends < earliest):
             begins = _seconds(dates.get(b"Start date", b""))
