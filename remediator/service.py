@@ -20,7 +20,7 @@ from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
 from remediator.alertmanager_client import AlertmanagerClient
 from remediator.alerts import Payload
-from remediator.attempts import PATIENCE, Attempts, Workshop
+from remediator.attempts import Attempts, Workshop
 from remediator.chores import Chores
 from remediator.clock import SteadyClock
 from remediator.connect import connect
@@ -28,6 +28,7 @@ from remediator.errors import StoreError
 from remediator.evidence import gather as gather_evidence
 from remediator.exporter_client import ExporterClient
 from remediator.gather import Gatherer
+from remediator.housekeeping import Housekeeping
 from remediator.ingest import Taken, take
 from remediator.leadership import Alone, Lead, Leadership
 from remediator.metrics import Metrics
@@ -38,9 +39,8 @@ from remediator.seen import Look
 from remediator.silences import Silences
 from remediator.store import attempts as store_attempts
 from remediator.store.clock import DatabaseClock
-from remediator.store.database import Store, forget_notifications, pauses, remove_pause
+from remediator.store.database import Store
 from remediator.store.future import bring_back
-from remediator.store.incidents import summaries
 from remediator.telling.digest import Digest
 from remediator.telling.mail_watch import MailWatch
 from remediator.telling.notify import Notifier
@@ -49,12 +49,6 @@ from remediator.timing import Timing
 log = logging.getLogger(__name__)
 RELOAD_EVERY = 2.0
 """Seconds between two looks at the files of the configuration."""
-FORGET_EVERY = 3600.0
-TIDY_EVERY = 2.0
-MOST_SHOWN = 10_000
-"""Incidents in `sitemedic_incident_info`."""
-SHOWN_A_SECOND = 1000
-"""With thousands of them they are read more rarely: 10,000 take 85 ms of CPU."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +100,9 @@ class Remediator:
         workshop = self._workshop()
         self._alertmanager = AlertmanagerClient(settings.alertmanager_url)
         self._silences = Silences(self._alertmanager, self.metrics, settings.timing, settings.now)
+        self._housekeeping = Housekeeping(
+            self.store, self.metrics, settings.timing, settings.now, lambda: self.reconciler.wake()
+        )
         self.readiness = Rounds(
             Surroundings(self.exporter, self._alertmanager, settings.linode),
             lambda: self._world,
@@ -239,44 +236,13 @@ class Remediator:
             "tell": notifier.tell,
             "mails": watch.look,
             "silences": self._silences.look,
-            "resume": self._end_pauses,
-            "show": self._show_incidents,
-            "forget": self._forget_notifications,
-            "tidy": self._tidy,
+            "resume": self._housekeeping.end_pauses,
+            "show": self._housekeeping.show_incidents,
+            "forget": self._housekeeping.forget_notifications,
+            "tidy": self._housekeeping.tidy,
             "readiness": self.readiness.look,
         }
         return Chores(chores, self.metrics, settings.now)
-
-    def _end_pauses(self) -> float:
-        """End the pauses whose time is over."""
-        now = self.settings.now()
-        with self.store.read() as connection:
-            over = [one for one in pauses(connection) if one.until is not None and one.until <= now]
-        if over:
-            with self.store.write(PATIENCE) as connection:
-                for pause in set(over) & set(pauses(connection)):
-                    remove_pause(connection, pause.scope, "itself: its time is over", now)
-            self.reconciler.wake()
-        return self.settings.timing.reconcile
-
-    def _show_incidents(self) -> float:
-        timing = self.settings.timing
-        with self.store.read() as connection:
-            found = summaries(connection, self.settings.now() - timing.ended_shown, MOST_SHOWN)
-        self.metrics.info.rows = [
-            (one.site, str(one.incident), one.state, one.action, one.outcome) for one in found
-        ]
-        return timing.reconcile + len(found) / SHOWN_A_SECOND
-
-    def _forget_notifications(self) -> float:
-        before = self.settings.now() - self.settings.timing.keep_notifications
-        with self.store.write(PATIENCE) as connection:
-            forget_notifications(connection, before)
-        return FORGET_EVERY
-
-    def _tidy(self) -> float:
-        self.store.tidy()
-        return TIDY_EVERY
 
     def _workshop(self) -> Workshop:
         return Workshop(
