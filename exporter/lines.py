@@ -20,21 +20,22 @@ _PROBES, _GOOD, _BAD, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW, _LIFETIME
 )
 _INFO, _INTERVAL, _AFTER, _WITHIN, _OBJECTIVE = (family.name for family in FIXED)
 _NO_TLS = ("",) * len(TLS)
-_OWN = {name: len(prober.families) for name, prober in PROBERS.items()}
-_NOTHING_OWN = ("",) * sum(_OWN.values())
-RESULT = (*COMMON, REGEX, *TLS, *(family for prober in PROBERS.values() for family in prober.families))
+_BLOCKS = list(dict.fromkeys(prober.families for prober in PROBERS.values()))
+"""What only some protocols tell; tcp and unix tell the same."""
+_NOTHING_OWN = ("",) * sum(map(len, _BLOCKS))
+RESULT = (*COMMON, REGEX, *TLS, *(family for block in _BLOCKS for family in block))
 """What one probe found: also the answer of /probe."""
 HEADERS = tuple(family.header for family in RESULT + HISTORY + FIXED)
 
 
 def _around(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the empty places of the protocols before and after one."""
-    names = list(PROBERS)
-    at = names.index(name)
-    before, after = (sum(_OWN[one] for one in part) for part in (names[:at], names[at + 1 :]))
+    at = _BLOCKS.index(PROBERS[name].families)
+    before, after = (sum(map(len, part)) for part in (_BLOCKS[:at], _BLOCKS[at + 1 :]))
     return ("",) * before, ("",) * after
 
 
+_LOCAL = frozenset(name for name, prober in PROBERS.items() if not prober.networked)
 _AROUND = {name: _around(name) for name in PROBERS}
 
 
@@ -42,12 +43,13 @@ def result_lines(result: Result, labels: Labels) -> tuple[str, ...]:
     """Return the lines of one result, in the order of `RESULT`."""
     of = labels.plain
     regex: bool | None = getattr(result.facts, "failed_due_to_regex", None)
+    networked = result.prober not in _LOCAL
     return (
         f"probe_success{of} {int(result.success)}\n",
         f"probe_duration_seconds{of} {result.duration!r}\n",
-        f"probe_dns_lookup_time_seconds{of} {result.dns_lookup_time!r}\n",
-        f"probe_ip_protocol{of} {result.ip_protocol}\n",
-        f"probe_ip_addr_hash{of} {result.ip_addr_hash}\n",
+        f"probe_dns_lookup_time_seconds{of} {result.dns_lookup_time!r}\n" if networked else "",
+        f"probe_ip_protocol{of} {result.ip_protocol}\n" if networked else "",
+        f"probe_ip_addr_hash{of} {result.ip_addr_hash}\n" if networked else "",
         f"probe_failed_due_to_regex{of} {int(regex)}\n" if regex is not None else "",
         *(_tls_lines(result.tls, labels) if result.tls else _NO_TLS),
         *_own_lines(result, labels),

@@ -16,7 +16,7 @@ from exporter.probers.paths import rooted, unreadable_files
 
 M = TypeVar("M", bound=Options)
 
-UNBUILT = ("icmp", "grpc", "unix")
+UNBUILT = ("grpc",)
 """Probers of blackbox_exporter that load, so that its file can be used, and say so when they are used."""
 
 
@@ -26,7 +26,7 @@ class _ModuleBase(Options):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     prober: str
-    """The protocol: http, tcp or dns."""
+    """The protocol: http, tcp, dns, icmp or unix."""
     timeout: Duration | None = None
     """How long one probe may take; a site's own timeout goes before it."""
 
@@ -98,6 +98,12 @@ else:
     Module = create_model("Module", __base__=_ModuleBase, __doc__=_ModuleBase.__doc__, **_fields())
 
 BUILT_IN: Mapping[str, Module] = MappingProxyType(
-    {"http_2xx": Module(prober="http"), "tcp_connect": Module(prober="tcp"), "dns": Module(prober="dns")}
+    {
+        "http_2xx": Module(prober="http"),
+        "tcp_connect": Module(prober="tcp"),
+        "dns": Module(prober="dns"),
+        "icmp": Module(prober="icmp"),
+        "unix": Module(prober="unix"),
+    }
 )
 """The modules that exist without any file."""

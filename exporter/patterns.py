@@ -1,5 +1,6 @@
 """Patterns in RE2's language, as Go has it: unanchored, refused at load time when they are wrong."""
 
+import re
 from typing import Any
 
 import re2
@@ -14,6 +15,29 @@ def _quiet() -> "re2.Options":
 
 
 _OPTIONS = _quiet()
+
+
+_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
+
+
+def expand(template: str, found: "re2._Match") -> str:
+    """Write `template` with what was found in place of $1, ${1}, $name and ${name}, as Go's regexp does.
+
+    $1x is the group named 1x: ${1}x is meant. What no group is named leaves nothing; $$ is a dollar.
+    """
+
+    def value(reference: re.Match[str]) -> str:
+        name = reference[1] or reference[2]
+        return "$" if name is None else _group(found, name).decode(errors="replace")
+
+    return _REFERENCE.sub(value, template)
+
+
+def _group(found: "re2._Match", name: str) -> bytes:
+    if name.isascii() and name.isdecimal() and (name == "0" or name[0] != "0"):
+        groups = (found.group(), *found.groups())
+        return (groups[int(name)] if int(name) < len(groups) else None) or b""
+    return found.groupdict().get(name.encode()) or b""
 
 
 class Pattern:
@@ -34,6 +58,10 @@ class Pattern:
     def found_in(self, data: bytes) -> bool:
         """Say whether the pattern is somewhere in `data`."""
         return self._compiled.search(data) is not None
+
+    def first_in(self, data: bytes) -> "re2._Match | None":
+        """Return where the pattern is first in `data`, None where it is not."""
+        return self._compiled.search(data)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pattern) and other.text == self.text

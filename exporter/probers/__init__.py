@@ -4,13 +4,17 @@ from collections.abc import Mapping
 
 from exporter.probers.dns import DNS
 from exporter.probers.http import HTTP
+from exporter.probers.icmp import ICMP
 from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
 from exporter.probers.tcp import TCP
+from exporter.probers.unix import UNIX
 
 PROBERS: Mapping[str, Prober] = {
     "http": HTTP,
     "tcp": TCP,
     "dns": DNS,
+    "icmp": ICMP,
+    "unix": UNIX,
 }
 
 BY_SCHEME: Mapping[str, Prober] = {scheme: prober for prober in PROBERS.values() for scheme in prober.schemes}

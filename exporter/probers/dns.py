@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -22,9 +23,9 @@ from exporter.probers.dns_options import DNSOptions, RRValidator
 from exporter.probers.prober import Attempt, Place, Prober, Reading
 from exporter.probers.stream import Stream, StreamError
 from exporter.reason import Reason
-from exporter.resolve import Address
+from exporter.resolve import Address, literal
 from exporter.result import Result
-from exporter.target import TargetError
+from exporter.target import TargetError, instance
 
 FAMILIES = (
     gauge("probe_dns_duration_seconds", "Duration of DNS request by phase"),
@@ -46,7 +47,7 @@ class DNSFacts(NamedTuple):
     authorities: int = 0
     additionals: int = 0
     serial: int | None = None
-    """Of the zone, where the answer holds its SOA."""
+    """Of the zone, where its SOA was asked for; 0 where it is not in the answer."""
 
 
 class Question(NamedTuple):
@@ -83,20 +84,29 @@ def parse_question(target: str, options: DNSOptions) -> Question:
     """Read `host`, `host:port` or `dns://host:port/name?type=A`. Raises TargetError."""
     scheme, separator, rest = target.partition("://")
     if separator and scheme.lower() != "dns":
-        raise TargetError(f"{target!r} must be a name server, host:port or dns://host/name?type=A")
+        raise _misspelt(target)
+    bare = literal(target)
     try:
-        url = urlsplit(f"//{rest if separator else target}")
+        url = urlsplit(
+            f"//[{target}]" if bare and bare.protocol == 6 else f"//{rest if separator else target}"
+        )
         host, port = url.hostname, url.port
     except ValueError as error:
-        raise TargetError(f"{target!r} is no name server ({error})") from error
+        raise _misspelt(target) from error
     if not host or url.username is not None:
-        raise TargetError(f"{target!r} must be a name server, host:port or dns://host/name?type=A")
+        raise _misspelt(target)
     name = unquote(url.path.strip("/")) or options.query_name
     if not name:
-        raise TargetError(f"{target!r} says no name to ask for: add it (dns://host/name), or set query_name")
+        raise TargetError(
+            f"{instance(target)!r} names nothing to ask for: dns://host/name, or set query_name"
+        )
     kind = parse_qs(url.query).get("type", [options.query_type])[0]
     standard = _TLS_PORT if options.dns_over_tls else _PLAIN_PORT
     return Question(host, port or standard, name, kind.upper())
+
+
+def _misspelt(target: str) -> TargetError:
+    return TargetError(f"{instance(target)!r} must be a name server, host:port or dns://host/name?type=A")
 
 
 def _query(question: Question, options: DNSOptions) -> dns.message.QueryMessage:
@@ -116,19 +126,36 @@ async def _asked(
     if options.transport_protocol == "udp":
         return await _over_udp(attempt, question.port, address, wire)
     began = time.monotonic()
-    async with await Stream.open(
-        address, question.port, attempt.deadline, options.source_ip_address
-    ) as stream:
+    async with await _connected(attempt, question, address) as stream:
         reading.connect = time.monotonic() - began
         if options.dns_over_tls:
-            agreeing = time.monotonic()
-            try:
-                reading.tls = await stream.start_tls(options.tls_config, attempt.hostname or question.host)
-            finally:
-                reading.tls_time = time.monotonic() - agreeing
+            await _start_tls(stream, attempt, reading, question, address)
         await stream.send(struct.pack("!H", len(wire)) + wire)
         (length,) = struct.unpack("!H", await stream.exactly(2))
         return await stream.exactly(length)
+
+
+async def _connected(attempt: Attempt, question: Question, address: Address) -> Stream:
+    return await Stream.open(address, question.port, attempt.deadline, attempt.options.source_ip_address)
+
+
+async def _start_tls(
+    stream: Stream, attempt: Attempt, reading: Reading, question: Question, address: Address
+) -> None:
+    """Begin TLS; a certificate that is refused is looked at once more, for OpenSSL has forgotten it."""
+    config, name = attempt.options.tls_config, attempt.hostname or question.host
+    began = time.monotonic()
+    try:
+        reading.tls = await stream.start_tls(config, name)
+    except StreamError as error:
+        if error.reason is Reason.CERTIFICATE:
+            trusting = config.model_copy(update={"insecure_skip_verify": True})
+            with suppress(StreamError):
+                async with await _connected(attempt, question, address) as another:
+                    reading.tls = await another.start_tls(trusting, name)
+        raise
+    finally:
+        reading.tls_time = time.monotonic() - began
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -139,7 +166,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, _address: object) -> None:
-        """Take an answer; one of another number is somebody's else's, or forged."""
+        """Take an answer; one of another number is somebody else's, or forged."""
         if data[:2] == self._number and not self.answer.done():
             self.answer.set_result(data)
 
@@ -175,7 +202,7 @@ async def _over_udp(attempt: Attempt, port: int, address: Address, wire: bytes) 
 def _judge(options: DNSOptions, reading: Reading, query: dns.message.Message, wire: bytes) -> None:
     """Fill in what the answer says, and fail where that is not what was wanted."""
     try:
-        answer = dns.message.from_wire(wire, ignore_trailing=True)
+        answer = dns.message.from_wire(wire, ignore_trailing=True, one_rr_per_rrset=True)
     except (dns.exception.DNSException, ValueError) as error:
         reading.fail(Reason.PROTOCOL, f"the answer is not DNS ({type(error).__name__})")
         return
@@ -184,7 +211,9 @@ def _judge(options: DNSOptions, reading: Reading, query: dns.message.Message, wi
         return
     sections = [_records(part) for part in (answer.answer, answer.authority, answer.additional)]
     answers, authorities, additionals = map(len, sections)
-    reading.facts = DNSFacts(True, answers, authorities, additionals, _serial(answer.answer))
+    additionals += answer.opt is not None  # a record on the wire, and counted there by blackbox_exporter
+    serial = _serial(answer.answer) if query.question[0].rdtype == dns.rdatatype.SOA else None
+    reading.facts = DNSFacts(True, answers, authorities, additionals, serial)
     code = dns.rcode.to_text(answer.rcode())
     if code not in options.valid_rcodes:
         reading.fail(Reason.STATUS, f"answered {code}")
@@ -207,7 +236,7 @@ def _records(section: Sequence[dns.rrset.RRset]) -> list[bytes]:
     for rrset in section:
         head = f"{rrset.name}\t{rrset.ttl}\t{dns.rdataclass.to_text(rrset.rdclass)}"
         kind = dns.rdatatype.to_text(rrset.rdtype)
-        found += [f"{head}\t{kind}\t{record}".encode() for record in rrset]
+        found += [f"{head}\t{kind}\t{record.to_text(chunksize=0)}".encode() for record in rrset]
     return found
 
 
@@ -220,19 +249,19 @@ def _fault(validator: RRValidator, records: list[bytes]) -> str:
         if records and all(pattern.found_in(record) for record in records):
             return f"matches {pattern.text!r} in all its records"
     for pattern in validator.fail_if_not_matches_regexp:
+        if not records:
+            return f"is empty, so that nothing matches {pattern.text!r}"
         if not all(pattern.found_in(record) for record in records):
             return f"has a record that does not match {pattern.text!r}"
-    for pattern in validator.fail_if_none_matches_regexp:
-        if not any(pattern.found_in(record) for record in records):
-            return f"has no record that matches {pattern.text!r}"
+    wanted = validator.fail_if_none_matches_regexp
+    if wanted and not any(pattern.found_in(record) for pattern in wanted for record in records):
+        return f"has no record that matches {' or '.join(repr(pattern.text) for pattern in wanted)}"
     return ""
 
 
-def _serial(section: Sequence[dns.rrset.RRset]) -> int | None:
-    for rrset in section:
-        if rrset.rdtype == dns.rdatatype.SOA:
-            return int(rrset[0].serial)
-    return None
+def _serial(section: Sequence[dns.rrset.RRset]) -> int:
+    """Return the serial of the last SOA, 0 where there is none, as blackbox_exporter has it."""
+    return next((int(one[0].serial) for one in reversed(section) if one.rdtype == dns.rdatatype.SOA), 0)
 
 
 def lines(result: Result, labels: Labels) -> tuple[str, ...]:

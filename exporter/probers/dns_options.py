@@ -20,11 +20,11 @@ class RRValidator(Options):
     fail_if_matches_regexp: tuple[Pattern, ...] = ()
     """Fail where any record matches any of these."""
     fail_if_all_match_regexp: tuple[Pattern, ...] = ()
-    """Fail where every record matches one of these."""
+    """Fail where every record matches, for any of these."""
     fail_if_not_matches_regexp: tuple[Pattern, ...] = ()
-    """Fail where any record matches none of these, for any of these."""
+    """Fail where any record does not match, for any of these; also where there is no record."""
     fail_if_none_matches_regexp: tuple[Pattern, ...] = ()
-    """Fail where no record matches one of these."""
+    """Fail where no record matches any of these."""
 
 
 class DNSOptions(Options):

@@ -1,24 +1,23 @@
-"""The tcp prober: connect, and agree on TLS where that is asked for."""
+"""The tcp prober: connect, agree on TLS where that is asked for, and hold a dialog where there is one.
+
+A plain connect is libcurl's, for it is the cheapest; a dialog is held on a stream of our own.
+"""
 
 import time
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import pycurl
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from core.sites import Options
 from exporter.probers.addresses import addresses_of
 from exporter.probers.prober import Attempt, Place, Prober, Reading
+from exporter.probers.query_response import FAMILIES, Dialog, DialogFacts, QueryResponse, hold, lines
+from exporter.probers.stream import Stream
 from exporter.probers.tls import Handshake, TLSConfig, configure_tls
 from exporter.resolve import Address
 from exporter.target import HostTarget, parse_host_target
 from exporter.transfer import ALWAYS, add_phases, configure, connect_to, failure, is_unreachable_from_here
-
-
-class TCPFacts(NamedTuple):
-    """What only a TCP probe knows."""
-
-    failed_due_to_regex: bool = False
 
 
 class TCPOptions(Options):
@@ -36,21 +35,25 @@ class TCPOptions(Options):
     """Speak TLS on the connection; tls://host:port asks for it too."""
     tls_config: TLSConfig = TLSConfig()
     """TLS settings."""
-    query_response: tuple[dict[str, Any], ...] = Field(default=())
-    """Not built yet."""
-
-    def complaints(self) -> list[tuple[str, str]]:
-        """Say what of these options is not built yet, as (key, message)."""
-        return [("query_response", "is not built yet")] if self.query_response else []
+    query_response: tuple[QueryResponse, ...] = ()
+    """What is waited for and what is sent, step by step."""
 
 
 async def probe(attempt: Attempt, reading: Reading) -> None:
-    """Connect to one host and port, and fill the reading in. Raises TargetError, ResolveError."""
+    """Connect to one host and port, and fill the reading in. Raises TargetError, ResolveError, FileError."""
     options: TCPOptions = attempt.options
-    reading.facts = TCPFacts()
+    reading.facts = DialogFacts()
     target = parse_host_target(attempt.target)
-    secure = options.tls or target.tls
     addresses = await addresses_of(target.host, options, attempt, reading)
+    if options.query_response:
+        await _speak(attempt, reading, target, addresses)
+    else:
+        await _connect(attempt, reading, target, addresses)
+
+
+async def _connect(attempt: Attempt, reading: Reading, target: HostTarget, addresses: list[Address]) -> None:
+    options: TCPOptions = attempt.options
+    secure = options.tls or target.tls
     curl = attempt.engine.take()
     try:
         for address in addresses:
@@ -69,6 +72,22 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
                             port=target.port, curl_code=ending.code)  # fmt: skip
     finally:
         attempt.engine.give_back(curl)
+
+
+async def _speak(attempt: Attempt, reading: Reading, target: HostTarget, addresses: list[Address]) -> None:
+    options: TCPOptions = attempt.options
+    name = attempt.hostname or target.host
+    dialog = Dialog(options.query_response, options.tls or target.tls, options.tls_config, name)
+
+    async def connect() -> Stream:
+        stream, address = await Stream.open_first(
+            addresses, target.port, attempt.deadline, options.source_ip_address
+        )
+        reading.address = address.text
+        return stream
+
+    reading.address = addresses[0].text
+    await hold(dialog, connect, reading, attempt.log)
 
 
 def _configure(
@@ -101,8 +120,9 @@ TCP = Prober(
     "tcp",
     TCPOptions,
     probe,
-    TCPOptions.complaints,
     schemes=("tcp", "tls"),
     place=_place,
     module="tcp_connect",
+    families=FAMILIES,
+    lines=lines,
 )

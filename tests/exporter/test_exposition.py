@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.exposition import gzipped, pieces, probe_text
 from exporter.health import Health
 from exporter.module import BUILT_IN
-from exporter.probers.tcp import TCPFacts
+from exporter.probers.query_response import DialogFacts
 from exporter.reason import Reason
 from exporter.result import HTTPFacts, Phases, Result, TLSFacts
 from exporter.state import SiteState
@@ -23,7 +23,7 @@ GOOD = Result(
     tls=TLSFacts("TLS 1.3", "TLS_AES_128_GCM_SHA256", 1_790_000_000.0, 7_776_000.0),
 )  # fmt: skip
 REFUSED = Result(
-    False, Reason.REFUSED, "connection refused", 1_760_000_000.0, 0.001, prober="tcp", facts=TCPFacts()
+    False, Reason.REFUSED, "connection refused", 1_760_000_000.0, 0.001, prober="tcp", facts=DialogFacts()
 )
 WRONG = Result(
     False, Reason.STATUS, "answered 500", 1_760_000_000.0, 0.5, prober="http", facts=HTTPFacts(500, 1.1)

@@ -77,9 +77,3 @@ def test_a_source_address_is_used():
 
     run(test())
     assert seen == ["127.0.0.9"]
-
-
-def test_query_response_says_that_it_is_not_built_yet():
-    result = run(probed("127.0.0.1:1", tcp_module(query_response=[{"expect": "^SSH"}])))
-    assert result.reason is Reason.ERROR
-    assert "query_response: is not built yet" in result.detail
