@@ -13,12 +13,14 @@ from core.faults import ConfigError
 from core.flags import listen_addresses, log_flags
 from core.sites import Part
 from exporter.configuration import read
+from exporter.health import Health
 from exporter.history import DEFAULT_LIMIT
 from exporter.listening import StartError
 from exporter.reload import POLL_EVERY
 from exporter.schema import PART
 from exporter.server import Settings, run
 from exporter.web.places import Places, places
+from exporter.web.security import Security
 
 _DEFAULT_FILES = (Path("sites.yml"), Path("blackbox.yml"))
 
@@ -120,5 +122,7 @@ def _places(external_url: str | None, route_prefix: str | None) -> Places:
 def _check(settings: Settings, parts: Sequence[Part]) -> None:
     """Read what a start would read. Raises ConfigError."""
     configuration = read(settings.config_file, parts)
+    if settings.web_config_file:
+        Security(settings.web_config_file, Health())
     click.echo(f"{settings.config_file} can be used: {len(configuration.sites)} sites, "
                f"{len(configuration.modules)} modules")  # fmt: skip

@@ -84,6 +84,10 @@ class Health:
             "blackbox_exporter_config_last_reload_success_timestamp_seconds",
             "Timestamp of the last successful configuration reload.",
         )
+        self._web_config = self._gauge(
+            "sitemedic_web_config_last_reload_successful",
+            "Whether the last reading of --web.config.file succeeded; 1 without one.",
+        )
         build = Gauge(
             "sitemedic_build_info", "1 with the version that runs.", ["version"], registry=self.registry
         )
@@ -104,6 +108,10 @@ class Health:
             now = time.time()
             self._reload_time.set(now)
             self._their_time.set(now)
+
+    def web_config_read(self, *, successful: bool) -> None:
+        """Note how the last reading of the web configuration went."""
+        self._web_config.set(successful)
 
     def text(self) -> bytes:
         """Return the exposition of these metrics."""

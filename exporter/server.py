@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import signal
+import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from exporter.results_file import ResultsFile
 from exporter.service import Exporter
 from exporter.web import Handlers
 from exporter.web.places import AT_THE_ROOT, Places
+from exporter.web.security import Security
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
         loop.add_signal_handler(number, ended.set)
     health = Health()
     health.reloaded(successful=True)
+    security = Security(settings.web_config_file, health)
     results = ResultsFile(settings.results_file, health) if settings.results_file else None
     history = History(settings.history_limit)
     exporter = Exporter(configuration, Probers.start(health.broken.inc), health, results, history)
@@ -79,11 +82,15 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
     handlers = Handlers(
         exporter, reloader, settings.timeout_offset, settings.places, settings.probe_log_level
     )
-    runner = web.AppRunner(handlers.application(), access_log=None, shutdown_timeout=END_WITHIN)
+    app = handlers.application(security.guard)
+    app.on_response_prepare.append(security.add_headers)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=END_WITHIN)
     try:
-        addresses = await _listen(runner, settings, configuration)
+        addresses = await _listen(runner, settings, configuration, security.tls)
         exporter.start()
-        following = [asyncio.create_task(reloader.follow_files())] if settings.follow else []
+        following = [asyncio.create_task(security.follow_files(settings.poll_every))]
+        if settings.follow:
+            following.append(asyncio.create_task(reloader.follow_files()))
         _log.info("exporter runs", extra=fields(address=shown(addresses), sites=len(configuration.sites)))
         await ended.wait()
         for task in following:
@@ -115,16 +122,16 @@ async def _reload_quietly(reloader: Reloader) -> None:
 
 
 async def _listen(
-    runner: web.AppRunner, settings: Settings, configuration: Configuration
+    runner: web.AppRunner, settings: Settings, configuration: Configuration, tls: ssl.SSLContext | None
 ) -> Sequence[Address]:
     """Serve where the settings say it. Raises StartError."""
     await runner.setup()
     if settings.systemd_socket:
-        return await listen_on_handed(runner, None)
+        return await listen_on_handed(runner, tls)
     # Who only replaces blackbox_exporter's program is asked from other machines, as that is.
     usual = USUAL_WITH_MODULES if configuration.allowed is None else USUAL
     addresses = settings.addresses or (usual,)
-    await listen(runner, addresses, None)
+    await listen(runner, addresses, tls)
     return addresses
 
 
