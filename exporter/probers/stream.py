@@ -114,7 +114,7 @@ class Stream:
         assert secure is not None
         self._protocol.connection_made(secure)
         self._speak_on(secure)
-        return facts_of(secure.get_extra_info("ssl_object"))
+        return facts_of(secure.get_extra_info("ssl_object"), config)
 
     async def send(self, data: bytes) -> None:
         """Send bytes."""

@@ -13,9 +13,10 @@ from typing import Any
 
 from cryptography import x509
 
+from exporter.probers.chain import chain_facts
 from exporter.probers.ciphers import go_cipher_name
 from exporter.probers.paths import FileError, bytes_of
-from exporter.probers.tls import TLSConfig, system_bundle
+from exporter.probers.tls import TLSConfig, authorities_of, system_bundle
 from exporter.result import TLSFacts
 
 Stamp = tuple[int, int]
@@ -35,9 +36,10 @@ def context_of(config: TLSConfig) -> ssl.SSLContext:
     return _context(config, *(_stamp(file) for file in (authorities, config.cert_file, config.key_file)))
 
 
-def facts_of(tls: Any) -> TLSFacts:
+def facts_of(tls: Any, config: TLSConfig) -> TLSFacts:
     """Read what a handshake showed; the earliest end counts of all certificates that were sent."""
-    sent = [x509.load_der_x509_certificate(der) for der in _chain(tls)]
+    chain = _chain(tls)
+    sent = [x509.load_der_x509_certificate(der) for der in chain]
     first = min(sent, key=lambda one: one.not_valid_after_utc, default=None)
     expiry = lifetime = None
     if first is not None:
@@ -49,6 +51,7 @@ def facts_of(tls: Any) -> TLSFacts:
         go_cipher_name(cipher[0]) if cipher else None,
         expiry,
         lifetime,
+        chain_facts(chain, None if config.insecure_skip_verify else authorities_of(config)),
     )
 
 

@@ -24,6 +24,7 @@ OURS_ALONE = (
     "probe_failed_due_to_bytes",
 )
 """Ours, not built yet, and too young for Debian's blackbox_exporter."""
+_REASON = "sitemedic_probe_failure{reason="
 
 
 @dataclass
@@ -35,18 +36,22 @@ class Beside:
 
     def probe(self, module: str, target: str) -> tuple[Samples, Samples]:
         """Return what each says of the same target."""
-        return _asked(self.theirs, module, target), _asked(self.ours, module, target)
+        return _asked(self.theirs, module, target), self.ask_ours(module, target)
 
-    def reason(self, module: str, target: str) -> str:
-        """Return why ours says that the probe failed, empty where it did not."""
-        said = _asked(self.ours, module, target, ())
-        prefix = "sitemedic_probe_failure{reason="
-        return next((name[len(prefix) : -1] for name in said if name.startswith(prefix)), "")
+    def ask_ours(self, module: str, target: str) -> Samples:
+        """Return what ours says of a target."""
+        return _asked(self.ours, module, target)
+
+    def judge(self, module: str, target: str) -> tuple[Samples, Samples, str]:
+        """Return what each says, and why ours says that the probe failed, empty where it did not."""
+        ours = _asked(self.ours, module, target, hidden=())
+        reason = next((name[len(_REASON) : -1] for name in ours if name.startswith(_REASON)), "")
+        return _asked(self.theirs, module, target), without(ours, *OURS_ALONE), reason
 
 
 @contextmanager
-def beside(folder: Path, modules: dict[str, Any]) -> Iterator[Beside]:
-    """Run both until the block ends."""
+def beside(folder: Path, modules: dict[str, Any], newer: dict[str, Any] | None = None) -> Iterator[Beside]:
+    """Run both until the block ends; the modules `newer` are for ours only."""
     theirs = folder / "blackbox.yml"
     theirs.write_text(yaml.safe_dump({"modules": modules}))
     address = f"127.0.0.1:{free_port()}"
@@ -58,7 +63,7 @@ def beside(folder: Path, modules: dict[str, Any]) -> Iterator[Beside]:
         )
     try:
         until(lambda: _healthy(address), 10, "blackbox_exporter")
-        with exporter(folder, {"modules": modules}) as ours:
+        with exporter(folder, {"modules": modules | (newer or {})}) as ours:
             yield Beside(f"http://{address}", ours.url)
     finally:
         process.terminate()
