@@ -62,6 +62,8 @@ class HTTPFacts(NamedTuple):
     last_modified: float | None = None
     """The Last-Modified header in unix seconds."""
     failed_due_to_regex: bool = False
+    failed_due_to_cel: bool | None = None
+    """None: no CEL expression was asked for."""
 
 
 class Result(NamedTuple):

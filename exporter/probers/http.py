@@ -37,6 +37,7 @@ KEPT_FOR_PATTERNS = 1 << 20
 _REDIRECTS = {301, 302, 303, 307, 308}
 _VERSIONS = {1: 1.0, 2: 1.1, 3: 2.0, 30: 3.0}
 _NOTHING = HTTPFacts()
+_NOTHING_OF_CEL = HTTPFacts(failed_due_to_cel=False)
 _PLANS = Plans()
 
 
@@ -70,7 +71,7 @@ class Answer:
 
 async def probe(attempt: Attempt, reading: Reading) -> None:
     """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileError."""
-    reading.facts = _NOTHING
+    reading.facts = _NOTHING_OF_CEL if attempt.options.has_cel else _NOTHING
     plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
     hop = plan.first
     curl = attempt.engine.take()
@@ -153,7 +154,7 @@ def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redire
     getinfo = curl.getinfo
     status = final_status(curl)
     if not status:
-        return HTTPFacts(redirects=redirects)
+        return HTTPFacts(redirects=redirects, failed_due_to_cel=False if options.has_cel else None)
     modified = getinfo(pycurl.INFO_FILETIME)
     return HTTPFacts(
         status_code=status,
@@ -163,6 +164,7 @@ def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redire
         content_length=int(getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)),
         uncompressed_body_length=answer.size if options.compression else int(getinfo(pycurl.SIZE_DOWNLOAD_T)),
         last_modified=float(modified) if modified > 0 else None,  # 0 also for what is no date
+        failed_due_to_cel=False if options.has_cel else None,
     )
 
 
@@ -188,7 +190,10 @@ def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Ans
     if verdict is not None:
         reading.fail(verdict.reason, verdict.detail)
         if verdict.due_to_regex:
-            reading.facts = facts._replace(failed_due_to_regex=True)
+            facts = facts._replace(failed_due_to_regex=True)
+        if verdict.due_to_cel:
+            facts = facts._replace(failed_due_to_cel=True)
+        reading.facts = facts
 
 
 def _note(log: ProbeLog, hop: Hop, facts: HTTPFacts, ending: Ending) -> None:

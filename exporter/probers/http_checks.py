@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from exporter.cel import CelError, parsed
 from exporter.probers.http_options import HeaderMatch, HTTPOptions
 from exporter.reason import Reason
 
@@ -16,6 +17,7 @@ class Verdict:
     reason: Reason
     detail: str
     due_to_regex: bool = False
+    due_to_cel: bool = False
 
 
 def judge(
@@ -38,6 +40,7 @@ def judge(
         or judge_version(options, version)
         or judge_headers(options, headers)
         or judge_body(options, body, whole)
+        or judge_json(options, body)
     )
 
 
@@ -98,6 +101,24 @@ def judge_body(options: HTTPOptions, body: bytes, whole: bool) -> Verdict | None
     for pattern in options.fail_if_body_not_matches_regexp:
         if not pattern.found_in(body):
             return Verdict(Reason.BODY, f"{where}: does not hold {pattern.text!r}", True)
+    return None
+
+
+def judge_json(options: HTTPOptions, body: bytes) -> Verdict | None:
+    """Check the CEL expressions on a JSON body; where they cannot be evaluated it fails too."""
+    if not options.has_cel:
+        return None
+    unwanted, wanted = options.fail_if_body_json_matches_cel, options.fail_if_body_json_not_matches_cel
+    try:
+        found = parsed(body)
+        if unwanted is not None and unwanted.holds_for(found):
+            return Verdict(Reason.BODY, f"the body: {unwanted.text!r} is true of it", due_to_cel=True)
+        if wanted is not None and not wanted.holds_for(found):
+            return Verdict(Reason.BODY, f"the body: {wanted.text!r} is not true of it", due_to_cel=True)
+    except ValueError as error:
+        return Verdict(Reason.BODY, f"the body is not JSON ({error})", due_to_cel=True)
+    except CelError as error:
+        return Verdict(Reason.BODY, f"the body cannot be judged by CEL: {error}", due_to_cel=True)
     return None
 
 

@@ -16,6 +16,7 @@ FAMILIES = (
         "probe_http_last_modified_timestamp_seconds",
         "Returns the Last-Modified HTTP response header in unixtime",
     ),
+    gauge("probe_failed_due_to_cel", "Indicates if probe failed due to CEL expression not matching"),
 )
 
 
@@ -30,7 +31,7 @@ def http_lines(result: Result, labels: Labels) -> tuple[str, ...]:
         f'{phase}tls"}} {phases.tls!r}\n{phase}processing"}} {phases.processing!r}\n'
         f'{phase}transfer"}} {phases.transfer!r}\n'
     )
-    modified = http.last_modified
+    modified, cel = http.last_modified, http.failed_due_to_cel
     return (
         durations,
         f"probe_http_status_code{of} {http.status_code}\n",
@@ -40,4 +41,5 @@ def http_lines(result: Result, labels: Labels) -> tuple[str, ...]:
         f"probe_http_content_length{of} {http.content_length}\n",
         f"probe_http_uncompressed_body_length{of} {http.uncompressed_body_length}\n",
         f"probe_http_last_modified_timestamp_seconds{of} {modified!r}\n" if modified is not None else "",
+        f"probe_failed_due_to_cel{of} {int(cel)}\n" if cel is not None else "",
     )

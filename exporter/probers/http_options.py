@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_v
 
 from core.secrets import Secret
 from core.sites import Options
+from exporter.cel import LACKING, Cel, is_there
 from exporter.patterns import Pattern
 from exporter.probers.tls import TLSConfig
 
@@ -154,10 +155,10 @@ class HTTPOptions(Options):
     """Fail when one of these is in the body."""
     fail_if_body_not_matches_regexp: tuple[Pattern, ...] = ()
     """Fail when one of these is not in the body."""
-    fail_if_body_json_matches_cel: str = ""
-    """Not built yet."""
-    fail_if_body_json_not_matches_cel: str = ""
-    """Not built yet."""
+    fail_if_body_json_matches_cel: Cel | None = None
+    """Fail when this is true of the JSON body: body.status != "ok"; needs requirements-extra.in."""
+    fail_if_body_json_not_matches_cel: Cel | None = None
+    """Fail when this is not true of the JSON body; needs requirements-extra.in."""
     fail_if_header_matches: tuple[HeaderMatch, ...] = ()
     """Fail when a value of the header matches."""
     fail_if_header_not_matches: tuple[HeaderMatch, ...] = ()
@@ -232,8 +233,16 @@ class HTTPOptions(Options):
         """Say whether redirects are followed."""
         return not self.no_follow_redirects if self.no_follow_redirects is not None else self.follow_redirects
 
+    @property
+    def has_cel(self) -> bool:
+        """Say whether the body is looked at as JSON."""
+        return (self.fail_if_body_json_matches_cel or self.fail_if_body_json_not_matches_cel) is not None
+
     def complaints(self) -> list[tuple[str, str]]:
-        """Say what of these options is not built yet, as (key, message)."""
-        names = ("http_headers", "fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel",
-                 "oauth2", "proxy_connect_header", "proxy_from_environment")  # fmt: skip
-        return [(name, "is not built yet") for name in names if getattr(self, name)]
+        """Say what of these options cannot be used, as (key, message)."""
+        unbuilt = ("http_headers", "oauth2", "proxy_connect_header", "proxy_from_environment")
+        found = [(name, "is not built yet") for name in unbuilt if getattr(self, name)]
+        if not is_there():
+            names = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
+            found += [(name, LACKING) for name in names if getattr(self, name)]
+        return found

@@ -125,6 +125,7 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
             options.fail_if_body_matches_regexp
             or options.fail_if_body_not_matches_regexp
             or options.compression
+            or options.has_cel
         ),
         wants_headers=bool(options.fail_if_header_matches or options.fail_if_header_not_matches),
     )
