@@ -1,6 +1,13 @@
+import asyncio
+
 import pytest
 
-from exporter.allowed import AllowedTargets, parse_pattern
+from exporter.allowed import AllowedTargets, parse_pattern, target_key
+from exporter.module import BUILT_IN
+from exporter.networks import is_private
+from exporter.probe import Probers
+from exporter.reason import Reason
+from exporter.result import Result
 
 LISTED = ("https://shop.example/a?b=1", "tcp://db:5432", "http://user:pw@intra.example/")
 
@@ -68,3 +75,114 @@ def test_a_tcp_pattern_allows_one_port() -> None:
 def test_a_wrong_pattern_is_refused_with_the_mend(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be|lacks|is not"):
         parse_pattern(text)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.1.2.3", "172.16.0.1", "192.168.1.1", "127.0.0.1", "127.9.9.9", "169.254.169.254", "0.0.0.0",
+        "100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1",
+        "ff02::1", "::ffff:10.1.2.3", "::ffff:169.254.169.254", "2002:a9fe:a9fe::1",
+        "64:ff9b::a9fe:a9fe", "no address",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_public_are_known(address: str) -> None:
+    assert is_private(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_public_addresses_are_known(address: str) -> None:
+    assert not is_private(address)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://10.0.0.7/", "http://169.254.169.254/latest/meta-data", "http://127.0.0.1:9090/", "http://[::1]/",
+        "http://[::ffff:169.254.169.254]/", "http://0x7f000001/", "http://2130706433/", "http://127.1/",
+    ],
+)  # fmt: skip
+def test_a_wildcard_reaches_no_private_address(target: str) -> None:
+    targets = AllowedTargets((), ("*",))
+    barred = targets.barred(target, "http")
+    key = target_key(target, "http")
+    assert key is not None
+    assert not targets.allows(target, "http") or (barred is not None and barred(key.host))
+    assert targets.allows("http://8.8.8.8/", "http")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "target", "address", "reached"),
+    [
+        ("*.example", "http://a.example/", "10.0.0.7", False),
+        ("*.example", "http://a.example/", "8.8.8.8", True),
+        ("10.0.0.0/8", "http://a.example/", "10.0.0.7", True),
+        ("10.0.0.0/8", "http://a.example/", "::ffff:10.0.0.7", True),
+        ("10.0.0.0/8", "http://a.example/", "169.254.169.254", False),
+        ("10.0.0.*", "http://a.example/", "10.0.0.7", True),
+        ("10.0.0.*:80", "http://a.example/", "10.0.0.7", True),
+        ("10.0.0.*:80", "http://a.example:81/", "10.0.0.7", False),
+        ("fd00::/8", "http://a.example/", "fd00::7", True),
+        ("*", "http://a.example/", "127.0.0.1", False),
+        ("*.*", "http://a.example/", "127.0.0.1", False),
+    ],
+)
+def test_a_name_leads_to_a_private_address_only_where_addresses_are_allowed(
+    pattern: str, target: str, address: str, reached: bool
+) -> None:
+    barred = AllowedTargets((), ("*.example", pattern)).barred(target, "http")
+    assert barred is not None
+    assert barred(address) is not reached
+
+
+@pytest.mark.parametrize(
+    ("listed", "patterns", "target"),
+    [
+        (("http://intra.example/",), (), "http://intra.example/"),
+        ((), ("intra.example",), "http://intra.example:8080/x"),
+        ((), ("http://intra.example/a",), "http://intra.example/a/b"),
+        ((), ("*", "tcp://db:5432"), "http://db:5432/"),
+    ],
+)
+def test_what_is_written_out_may_be_anywhere(
+    listed: tuple[str, ...], patterns: tuple[str, ...], target: str
+) -> None:
+    assert AllowedTargets(listed, patterns).barred(target, "http") is None
+
+
+def test_a_network_allows_its_addresses_and_no_names() -> None:
+    targets = AllowedTargets((), ("10.0.0.0/8",))
+    assert targets.allows("http://10.9.9.9:81/", "http")
+    assert not targets.allows("http://11.0.0.1/", "http")
+    assert not targets.allows("http://a.example/", "http")
+
+
+def test_a_name_that_was_rebound_to_a_private_address_is_not_connected_to() -> None:
+    """The name passes the pattern; what it leads to at the time of the probe does not."""
+
+    async def test() -> tuple[Result, Result, Result, int]:
+        met = 0
+
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal met
+            met += 1
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        target = f"localhost:{port}"
+        found = []
+        async with server, Probers.start() as probers:
+            for patterns in (("local*",), ("local*", "127.0.0.0/8", "[::1]"), ("localhost",)):
+                barred = AllowedTargets((), patterns).barred(target, "tcp")
+                module = BUILT_IN["tcp_connect"]
+                found.append(await probers.probe(target, module, 5, barred=barred))
+            await asyncio.sleep(0)
+        return found[0], found[1], found[2], met
+
+    rebound, allowed, written_out, met = asyncio.run(test())
+    assert (rebound.success, rebound.reason) == (False, Reason.ERROR)
+    assert "which is a private address: allow it with the key probe_targets" in rebound.detail
+    assert allowed.success
+    assert written_out.success
+    assert met <= 2
