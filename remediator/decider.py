@@ -21,6 +21,8 @@ from remediator.store.storm import note_storm
 log = logging.getLogger(__name__)
 LOOKS_A_SECOND = 50
 """With thousands of open incidents each is looked at more rarely, so that new ones find time and CPU."""
+LOOKED_AT_AGAIN = frozenset({State.NEEDS_HUMAN, State.AWAITING_APPROVAL})
+"""Where another look at the server is no news: it comes round every few minutes, for days perhaps."""
 NOT_BEFORE = 0.2
 """Seconds until an incident is looked at again at the earliest, whatever its decision says."""
 
@@ -76,12 +78,13 @@ class Decider:
         if incident.failing_since is None and state is not None and state.failing_since:
             seen["failing_since"] = state.failing_since
             self._shop.metrics.detect.observe(max(0.0, incident.opened_at - state.failing_since))
-        if not seen and decision.signature == incident.decided:
+        again = decision.verb is Verb.LOOK and incident.state in LOOKED_AT_AGAIN
+        if not seen and (again or decision.signature == incident.decided):
             return
         with self._shop.store.write(PATIENCE) as connection:
             if seen:
                 store_incidents.change(connection, incident.id, **seen)
-            news = store_incidents.keep_decision(connection, incident, decision, now)
+            news = not again and store_incidents.keep_decision(connection, incident, decision, now)
         if news:
             self._shop.metrics.decided(decision)
             told = fields(

@@ -188,3 +188,14 @@ def test_a_pause_with_an_end_ends_by_itself(tmp_path: Path) -> None:
         assert at_work.ledger.lines() == []
         at_work.wait("www", "recovered", 15)
         assert at_work.metric("sitemedic_pauses") == 0.0
+
+
+def test_looking_again_and_again_while_a_person_is_asked_is_no_news(tmp_path: Path) -> None:
+    with lab(tmp_path, APPROVE, timing=slower(look_max_age=0.2)) as at_work:
+        at_work.exporter.failing["www"] = "timeout"
+        at_work.post("www")
+        first = at_work.wait("www", "awaiting_approval")
+        until(lambda: at_work.incident("www")["look"]["time"] > first["look"]["time"] + 1, 20, "more looks")
+        found = at_work.incident("www")
+        assert [one["verb"] for one in found["decisions"]] == ["look", "ask"]
+        assert [one["kind"] for one in found["timeline"]].count("looked") == 1
