@@ -15,6 +15,7 @@ from exporter.probers.http_checks import Headers, judge
 from exporter.probers.http_lines import FAMILIES, http_lines
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.http_request import Hop, Plan, Plans, is_proxied, is_renamed, settings_of
+from exporter.probers.oauth2 import OAuth2Error, authorization, forget
 from exporter.probers.prober import Attempt, Place, ProbeLog, Prober, Reading
 from exporter.probers.tls import Handshake, configure_tls
 from exporter.reason import Reason
@@ -34,6 +35,7 @@ MOST_REDIRECTS = 10
 KEPT_FOR_PATTERNS = 1 << 20
 """Bytes of a body that patterns see where no body_size_limit says otherwise."""
 
+_UNAUTHORIZED = 401
 _REDIRECTS = {301, 302, 303, 307, 308}
 _VERSIONS = {1: 1.0, 2: 1.1, 3: 2.0, 30: 3.0}
 _NOTHING = HTTPFacts()
@@ -73,12 +75,21 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
     """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileError."""
     reading.facts = _NOTHING_OF_CEL if attempt.options.has_cel else _NOTHING
     plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
+    if attempt.options.oauth2 is not None:
+        try:
+            header = await authorization(attempt, attempt.options.oauth2)
+        except OAuth2Error as error:
+            reading.fail(Reason.ERROR, str(error))
+            return
+        plan = plan.authorized(header)
     hop = plan.first
     curl = attempt.engine.take()
     try:
         for redirects in range(MOST_REDIRECTS + 1):
             led_to = await _take_hop(attempt, reading, plan, hop, curl, redirects)
             if led_to is None:
+                if reading.facts.status_code == _UNAUTHORIZED and attempt.options.oauth2 is not None:
+                    forget(attempt.options.oauth2)
                 return
             status = reading.facts.status_code
             if attempt.log:

@@ -10,6 +10,7 @@ from core.secrets import Secret
 from core.sites import Options
 from exporter.cel import LACKING, Cel, is_there
 from exporter.patterns import Pattern
+from exporter.probers.oauth2 import OAuth2
 from exporter.probers.tls import TLSConfig
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -171,8 +172,8 @@ class HTTPOptions(Options):
     """The old way to write authorization.credentials."""
     bearer_token_file: Path | None = None
     """The old way to write authorization.credentials_file."""
-    oauth2: dict[str, Any] | None = None
-    """Not built yet."""
+    oauth2: OAuth2 | None = None
+    """A token by client credentials, asked for anew shortly before it ends."""
     tls_config: TLSConfig = TLSConfig()
     """TLS settings."""
     proxy_url: str = ""
@@ -240,7 +241,7 @@ class HTTPOptions(Options):
 
     def complaints(self) -> list[tuple[str, str]]:
         """Say what of these options cannot be used, as (key, message)."""
-        unbuilt = ("http_headers", "oauth2", "proxy_connect_header", "proxy_from_environment")
+        unbuilt = ("http_headers", "proxy_connect_header", "proxy_from_environment")
         found = [(name, "is not built yet") for name in unbuilt if getattr(self, name)]
         if not is_there():
             names = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")

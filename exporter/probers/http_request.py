@@ -3,7 +3,7 @@
 import base64
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +40,13 @@ class Plan:
     wants_headers: bool
     ready: list[Settings] = field(default_factory=list)
     """The first hop's settings, once they have been made; empty while files are read for each probe."""
+
+    def authorized(self, value: str) -> "Plan":
+        """Return this plan with an Authorization header for the target's own origin."""
+        if self.sends_own_authorization:
+            return self
+        credentials = (*self.credentials, f"Authorization: {value}")
+        return replace(self, credentials=credentials, sends_own_authorization=True, ready=[])
 
     def is_home(self, web: WebTarget) -> bool:
         """Say whether `web` is the target's own host."""
