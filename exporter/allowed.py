@@ -33,6 +33,8 @@ class _Pattern:
 
     def allows(self, key: Place) -> bool:
         host, port, scheme, path = key
+        if not host:
+            return False  # a socket of this machine: no pattern of hosts means it
         if self.scheme is not None:
             same = (scheme, host, str(port)) == (self.scheme, self.host, self.port)
             return same and _is_below(path, self.path)

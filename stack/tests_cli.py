@@ -16,6 +16,7 @@ PROGRAMS = (
     "alertmanager",
     "amtool",
     "blackbox_exporter",
+    "nsd",
     "sshd",
     "ssh-keygen",
     "dockerd",

@@ -16,38 +16,16 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from exporter.families import gauge
-from exporter.labels import Labels
 from exporter.probers.addresses import addresses_of
+from exporter.probers.dns_lines import FAMILIES, DNSFacts, dns_lines
 from exporter.probers.dns_options import DNSOptions, RRValidator
 from exporter.probers.prober import Attempt, Place, Prober, Reading
 from exporter.probers.stream import Stream, StreamError
 from exporter.reason import Reason
 from exporter.resolve import Address, literal
-from exporter.result import Result
 from exporter.target import TargetError, instance
 
-FAMILIES = (
-    gauge("probe_dns_duration_seconds", "Duration of DNS request by phase"),
-    gauge("probe_dns_answer_rrs", "Returns number of entries in the answer resource record list"),
-    gauge("probe_dns_authority_rrs", "Returns number of entries in the authority resource record list"),
-    gauge("probe_dns_additional_rrs", "Returns number of entries in the additional resource record list"),
-    gauge("probe_dns_query_succeeded", "Displays whether or not the query was executed successfully"),
-    gauge("probe_dns_serial", "Returns the serial number of the zone"),
-)
 _PLAIN_PORT, _TLS_PORT = 53, 853
-
-
-class DNSFacts(NamedTuple):
-    """What only a DNS probe knows."""
-
-    query_succeeded: bool = False
-    """An answer came, whatever it says."""
-    answers: int = 0
-    authorities: int = 0
-    additionals: int = 0
-    serial: int | None = None
-    """Of the zone, where its SOA was asked for; 0 where it is not in the answer."""
 
 
 class Question(NamedTuple):
@@ -264,25 +242,6 @@ def _serial(section: Sequence[dns.rrset.RRset]) -> int:
     return next((int(one[0].serial) for one in reversed(section) if one.rdtype == dns.rdatatype.SOA), 0)
 
 
-def lines(result: Result, labels: Labels) -> tuple[str, ...]:
-    """Return the lines of one result, in the order of `FAMILIES`."""
-    facts, phases, of = result.facts, result.phases, labels.plain
-    assert isinstance(facts, DNSFacts)
-    phase = f'probe_dns_duration_seconds{labels.head}phase="'
-    durations = (
-        f'{phase}resolve"}} {phases.resolve!r}\n{phase}connect"}} {phases.connect + phases.tls!r}\n'
-        f'{phase}request"}} {phases.processing!r}\n'
-    )
-    return (
-        durations,
-        f"probe_dns_answer_rrs{of} {facts.answers}\n",
-        f"probe_dns_authority_rrs{of} {facts.authorities}\n",
-        f"probe_dns_additional_rrs{of} {facts.additionals}\n",
-        f"probe_dns_query_succeeded{of} {int(facts.query_succeeded)}\n",
-        f"probe_dns_serial{of} {facts.serial}\n" if facts.serial is not None else "",
-    )
-
-
 def _place(target: str) -> Place:
     question = parse_question(target, DNSOptions(query_name="."))
     return Place(question.host, question.port)
@@ -297,5 +256,5 @@ DNS = Prober(
     place=_place,
     module="dns",
     families=FAMILIES,
-    lines=lines,
+    lines=dns_lines,
 )

@@ -130,16 +130,17 @@ sites:
 
 
 def test_a_site_may_have_an_unused_prober_in_its_modules_file_but_not_name_it(tmp_path: Path) -> None:
-    text = "modules_file: blackbox.yml\nsites: [{name: a, url: 'a', module: ping}]"
-    (fault,) = faults(tmp_path, text, blackbox=MODULES)
-    assert fault.startswith("sites.yml: sites[0].module: ping cannot be used: prober: ")
+    text = "modules_file: blackbox.yml\nsites: [{name: a, url: 'a', module: dot}]"
+    modules = "modules: {dot: {prober: dns, dns: {query_name: example.com, dns_over_tls: true}}}"
+    (fault,) = faults(tmp_path, text, blackbox=modules)
+    assert fault.startswith("sites.yml: sites[0].module: dot cannot be used: dns.dns_over_tls: needs ")
 
 
 def test_a_blackbox_yml_is_a_configuration_of_its_own(tmp_path: Path) -> None:
     found = configured(tmp_path, MODULES, "blackbox.yml")
     assert found.sites == ()
     assert found.allowed is None
-    assert {"dns", "http_2xx", "tcp_connect", "http_post", "banner", "ping"} == set(found.modules)
+    assert {*BUILT_IN, "http_post", "banner", "ping"} == set(found.modules)
 
 
 def test_a_target_list_may_hold_bare_targets_where_a_module_says_how_to_read_them(tmp_path: Path) -> None:
@@ -192,14 +193,14 @@ canaries: ['http://a/', 'tcp://a:1']
 modules:
   web: {prober: http}
   http_2xx: {prober: tcp}
-  tcp_connect: {prober: tcp, tcp: {query_response: [{}]}}
+  tcp_connect: {prober: dns, dns: {query_name: a, dns_over_tls: true}}
 sites: [{name: a, url: 'http://a/', module: web}]
 """
     assert faults(tmp_path, text) == [
         f"sites.yml: canaries: are probed with {message}"
         for message in (
             "http_2xx, which cannot be used: it probes tcp",
-            "tcp_connect, which cannot be used: tcp.query_response: is not built yet",
+            "tcp_connect, which cannot be used: dns.dns_over_tls: needs transport_protocol: tcp",
         )
     ]
 
