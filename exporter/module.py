@@ -16,9 +16,6 @@ from exporter.probers.paths import rooted, unreadable_files
 
 M = TypeVar("M", bound=Options)
 
-UNBUILT = ("grpc",)
-"""Probers of blackbox_exporter that load, so that its file can be used, and say so when they are used."""
-
 
 class _ModuleBase(Options):
     """The keys that every module has; each prober adds one of its own name."""
@@ -26,36 +23,31 @@ class _ModuleBase(Options):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     prober: str
-    """The protocol: http, tcp, dns, icmp or unix."""
+    """The protocol: http, tcp, dns, icmp, grpc or unix."""
     timeout: Duration | None = None
     """How long one probe may take; a site's own timeout goes before it."""
 
     @field_validator("prober")
     @classmethod
     def _known(cls, name: str) -> str:
-        known = [*PROBERS, *UNBUILT]
-        if name not in known:
-            raise ValueError(f"must be one of {', '.join(known)} (got {name!r})")
+        if name not in PROBERS:
+            raise ValueError(f"must be one of {', '.join(PROBERS)} (got {name!r})")
         return name
 
     @property
     def options(self) -> Options:
-        """Return the options of this module's prober; only of one that is built."""
+        """Return the options of this module's prober."""
         options = getattr(self, self.prober)
         assert isinstance(options, Options)
         return options
 
     def complaints(self) -> list[tuple[str, str]]:
         """Say what in this module loads but cannot be used yet, as (key, message); empty: all of it can."""
-        if self.prober in UNBUILT:
-            return [("prober", f"{self.prober} is not built yet (there are: {', '.join(PROBERS)})")]
         found = PROBERS[self.prober].complaints(self.options)
         return [(f"{self.prober}.{key}", message) for key, message in found]
 
     def unreadable_files(self) -> list[tuple[str, Path, str]]:
         """Say which files that this module names cannot be read, as (key, path, message); reads the disk."""
-        if self.prober in UNBUILT:
-            return []
         found = unreadable_files(self.options)
         return [(f"{self.prober}.{key}", path, message) for key, path, message in found]
 
@@ -86,10 +78,7 @@ class _ModuleBase(Options):
 
 
 def _fields() -> dict[str, Any]:
-    built = {
-        name: (prober.options, Field(default_factory=prober.options)) for name, prober in PROBERS.items()
-    }
-    return built | {name: (dict[str, Any], Field(default_factory=dict)) for name in UNBUILT}
+    return {name: (prober.options, Field(default_factory=prober.options)) for name, prober in PROBERS.items()}
 
 
 if TYPE_CHECKING:
@@ -103,6 +92,7 @@ BUILT_IN: Mapping[str, Module] = MappingProxyType(
         "tcp_connect": Module(prober="tcp"),
         "dns": Module(prober="dns"),
         "icmp": Module(prober="icmp"),
+        "grpc": Module(prober="grpc"),
         "unix": Module(prober="unix"),
     }
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from exporter.probers.dns import DNS
+from exporter.probers.grpc import GRPC
 from exporter.probers.http import HTTP
 from exporter.probers.icmp import ICMP
 from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
@@ -14,6 +15,7 @@ PROBERS: Mapping[str, Prober] = {
     "tcp": TCP,
     "dns": DNS,
     "icmp": ICMP,
+    "grpc": GRPC,
     "unix": UNIX,
 }
 

@@ -208,11 +208,11 @@ def test_two_header_values_of_a_bad_target_are_never_shown():
     assert "s3cret" not in result.detail
 
 
-def test_a_module_that_is_not_built_yet_says_so_when_it_is_used():
-    module = Module.model_validate({"prober": "grpc", "grpc": {"tls": True}})
+def test_a_module_that_cannot_be_used_says_so_when_it_is_used():
+    module = Module.model_validate({"prober": "dns", "dns": {"dns_over_tls": True}})
     result = run(probed("127.0.0.1", module))
     assert result.reason is Reason.ERROR
-    assert "grpc is not built yet" in result.detail
+    assert "the module's dns.dns_over_tls: needs transport_protocol: tcp" in result.detail
 
 
 def test_the_log_tells_the_steps_without_secrets():

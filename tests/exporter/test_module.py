@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.secrets import MASK
-from exporter.module import BUILT_IN, UNBUILT, Module
+from exporter.module import BUILT_IN, Module
 from exporter.patterns import Pattern
 from exporter.probers import PROBERS
 from exporter.probers.http_options import HTTPOptions
@@ -13,12 +13,12 @@ from tests.exporter.loopback import http_module, tcp_module
 
 
 def test_the_modules_that_need_no_file():
-    assert set(BUILT_IN) == {"http_2xx", "tcp_connect", "dns", "icmp", "unix"}
+    assert set(BUILT_IN) == {"http_2xx", "tcp_connect", "dns", "icmp", "grpc", "unix"}
     assert not any(module.complaints() for module in BUILT_IN.values())
 
 
 def test_every_prober_has_a_key_in_a_module():
-    assert {*PROBERS, *UNBUILT, "prober", "timeout"} == set(Module.model_fields)
+    assert {*PROBERS, "prober", "timeout"} == set(Module.model_fields)
     assert "http" in Module.model_json_schema()["properties"]
 
 
@@ -49,10 +49,9 @@ def test_a_module_of_blackbox_exporters_example_loads():
     assert json.loads(module.model_dump_json())["http"]["basic_auth"]["password"] == MASK
 
 
-@pytest.mark.parametrize("prober", UNBUILT)
-def test_a_module_of_an_unbuilt_prober_loads_and_complains(prober: str):
-    module = Module.model_validate({"prober": prober, prober: {"anything": 1}})
-    assert module.complaints() == [("prober", f"{prober} is not built yet (there are: {', '.join(PROBERS)})")]
+def test_a_module_that_cannot_be_used_loads_and_complains():
+    module = Module.model_validate({"prober": "dns", "dns": {"dns_over_tls": True}})
+    assert module.complaints() == [("dns.dns_over_tls", "needs transport_protocol: tcp")]
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,17 @@ def test_probe_with_a_sites_yml_serves_only_what_is_listed_or_allowed(tmp_path: 
             assert other.asked == []
 
 
+def test_a_wildcard_beside_a_sites_yml_reaches_no_private_address(tmp_path: Path) -> None:
+    with site() as told, site() as other:
+        with exporter(tmp_path, one_site(told) | {"probe_targets": ["*"]}) as running:
+            asked = {"target": other.url, "module": "http_2xx"}
+            assert requests.get(f"{running.url}/probe", asked, timeout=5).status_code == 403
+            name = running.get("/probe", target=f"http://localhost:{other.port}/").text
+            assert 'sitemedic_probe_failure{reason="error"} 1' in name
+            assert "leads to" in running.get("/logs", id="0").text
+        assert other.asked == []
+
+
 def test_probe_with_a_blackbox_yml_serves_anything(tmp_path: Path) -> None:
     modules = {"modules": {"wants_500": {"prober": "http", "http": {"valid_status_codes": [500]}}}}
     with site() as told, exporter(tmp_path, modules) as running:
@@ -128,8 +139,7 @@ def test_probe_with_a_blackbox_yml_serves_anything(tmp_path: Path) -> None:
         ({"target": "http://127.0.0.1/", "module": "http_2x"}, "did you mean 'http_2xx'"),
         ({"target": "http://127.0.0.1/", "module": "hosted", "hostname": "b.example"}, "Host header differ"),
         ({"target": "http://127.0.0.1/", "site": "x"}, "not both"),
-        ({"target": "127.0.0.1", "module": "ping"}, "'ping' cannot be used: prober: grpc is not built yet"),
-        ({"target": "127.0.0.1:1", "module": "banner"}, "'banner' cannot be used: tcp.query_response"),
+        ({"target": "127.0.0.1", "module": "ping"}, "'ping' cannot be used: dns.dns_over_tls: needs"),
     ],
 )
 def test_a_wrong_request_is_a_400_that_says_why(shared: Exporter, query: dict[str, str], said: str) -> None:
@@ -145,8 +155,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "hosted": {"prober": "http", "http": {"headers": {"Host": "a.example"}}},
             "patient": {"prober": "http", "timeout": "30s"},
             "hasty": {"prober": "http", "timeout": "300ms"},
-            "ping": {"prober": "grpc", "grpc": {"tls": True}},
-            "banner": {"prober": "tcp", "tcp": {"query_response": [{"expect": "^SSH-2.0-"}]}},
+            "ping": {"prober": "dns", "dns": {"dns_over_tls": True}},
         }
     }
     with exporter(tmp_path_factory.mktemp("shared"), modules, "--timeout-offset=0.5") as running:

@@ -91,12 +91,12 @@ def test_modules_come_from_the_blackbox_yml_beside_or_named(tmp_path: Path) -> N
 
 
 def test_what_cannot_be_probed_yet_is_told_and_left_out(tmp_path: Path) -> None:
-    (tmp_path / "blackbox.yml").write_text("modules: {ping: {prober: grpc}}")
+    (tmp_path / "blackbox.yml").write_text("modules: {ping: {prober: dns, dns: {dns_over_tls: true}}}")
     web = blackbox_job("web", "http_2xx", ["https://a.example.com/"], consul_sd_configs=[{}])
     prometheus(tmp_path, blackbox_job("ping", "ping", ["192.0.2.1"]), web)
     done = imported(tmp_path, "prometheus.yml")
     assert done.exit_code == 0, done.output
-    assert "192.0.2.1 (job ping), module ping: grpc is not built yet" in done.output
+    assert "192.0.2.1 (job ping), module ping: needs transport_protocol: tcp" in done.output
     assert "consul_sd_configs of job web" in done.output
     assert list(options(tmp_path)) == ["a.example.com"]
     assert "# Not imported: 192.0.2.1" in (tmp_path / "sites.yml").read_text()
