@@ -8,6 +8,7 @@ from exporter.networks import is_private
 from exporter.probe import Probers
 from exporter.reason import Reason
 from exporter.result import Result
+from tests.exporter.loopback import answer, serving
 
 LISTED = ("https://shop.example/a?b=1", "tcp://db:5432", "http://user:pw@intra.example/")
 
@@ -186,3 +187,30 @@ def test_a_name_that_was_rebound_to_a_private_address_is_not_connected_to() -> N
     assert allowed.success
     assert written_out.success
     assert met <= 2
+
+
+def test_a_redirect_to_a_private_address_is_not_followed() -> None:
+    async def test() -> tuple[Result, int]:
+        met = 0
+
+        async def redirect(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer("302 Found", b"", f"Location: http://127.0.0.2:{inner}/"))
+
+        async def count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal met
+            met += 1
+            writer.close()
+
+        elsewhere = await asyncio.start_server(count, "127.0.0.2", 0)
+        inner = elsewhere.sockets[0].getsockname()[1]
+        async with elsewhere, serving(redirect) as outer:
+            targets = AllowedTargets((), ("127.0.0.1*",))
+            target = f"http://127.0.0.1:{outer}/"
+            assert targets.allows(target, "http")
+            async with Probers.start() as probers:
+                barred = targets.barred(target, "http")
+                return await probers.probe(target, BUILT_IN["http_2xx"], 5, barred=barred), met
+
+    result, met = asyncio.run(test())
+    assert (result.success, result.reason, met) == (False, Reason.ERROR, 0)
+    assert "127.0.0.2 is a private address" in result.detail

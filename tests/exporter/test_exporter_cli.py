@@ -55,10 +55,9 @@ def test_a_bad_configuration_is_told_whole(tmp_path: Path) -> None:
     write(config, {"sites": [{"name": "a", "url": "ftp://a"}, {"name": "b"}]})
     status, said = exporter_ends(f"--config.file={config}")
     assert status == 1
-    assert said.splitlines() == [
-        "sites.yml: sites[0].url: must begin with http://, https:// or tcp://",
-        "sites.yml: sites[1].url: is required",
-    ]
+    first, second = said.splitlines()
+    assert first.startswith("sites.yml: sites[0].url: must begin with one of http://, https://, tcp://")
+    assert second == "sites.yml: sites[1].url: is required"
 
 
 def test_a_missing_configuration_says_what_to_do(tmp_path: Path) -> None:

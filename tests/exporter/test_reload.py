@@ -80,10 +80,9 @@ def test_a_refused_reload_answers_500_with_every_fault(tmp_path: Path) -> None:
         running.write(BAD)
         answer = requests.post(f"{running.url}/-/reload", timeout=10)
         assert answer.status_code == 500
-        assert answer.text == (
-            "sites.yml: sites[0].url: must begin with http://, https:// or tcp://\n"
-            "sites.yml: sites[1].timeout: must be below interval (got 1m, interval 15s)\n"
-        )
+        first, second = answer.text.splitlines()
+        assert first.startswith("sites.yml: sites[0].url: must begin with one of http://, https://, tcp://")
+        assert second == "sites.yml: sites[1].timeout: must be below interval (got 1m, interval 15s)"
         assert requests.get(f"{running.url}/-/reload", timeout=5).status_code == 405
 
 
