@@ -6,6 +6,7 @@ One check of cost 10 takes some 75 ms of a core, of cost 12 some 310 ms.
 import base64
 import binascii
 import hmac
+import re
 import secrets
 import threading
 from collections import OrderedDict
@@ -21,6 +22,7 @@ MOST_REMEMBERED = 100
 _LONGEST = 72
 """Bytes of a password that bcrypt reads; Go's and htpasswd's ignore the rest as well."""
 _USUAL_COST = 10
+_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 _DECOY = "QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 """Salt and hash of nobody's password."""
 
@@ -78,8 +80,7 @@ class Users:
                 return known
             user, password = given
             hashed = self._hashes.get(user)
-            matches = bcrypt.checkpw(password[:_LONGEST], hashed or self._decoy)
-            good = matches and hashed is not None
+            good = _matches(password, hashed or self._decoy) and hashed is not None
             self._memory.keep(self._mark(user, password), good=good)
             return good
 
@@ -90,11 +91,16 @@ class Users:
         return hmac.digest(self._memory.key, told, "sha256")
 
 
+def _matches(password: bytes, hashed: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password[:_LONGEST], hashed)
+    except ValueError:  # a salt with bits that no program writes
+        return False
+
+
 def hash_fault(hashed: Secret) -> str | None:
     """Say what is wrong with a bcrypt hash, None where it can be used; it is never shown."""
-    text = hashed.reveal()
-    known = text.startswith(("$2a$", "$2b$", "$2y$")) and len(text) == 60
-    if not known or not text[4:6].isdigit() or not 4 <= int(text[4:6]) <= 31 or text[6] != "$":
+    if _HASH.fullmatch(hashed.reveal()) is None:
         return "must be a bcrypt hash, as `htpasswd -nBC 10 NAME` prints behind the colon"
     return None
 

@@ -1,7 +1,7 @@
 """The plain page at `/`: the sites, and the probes made lately."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from core import VERSION
@@ -11,6 +11,9 @@ from exporter.web.badge import uptime
 
 MOST_SITES = 500
 """Sites that the page lists; all of them are in the JSON."""
+
+MOST_PROBES = 1000
+"""Probes that the page lists, the newest; with a higher --history.limit the others are kept all the same."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sitemedic exporter</title></head>
@@ -30,7 +33,7 @@ _PROBE_FORM = """<form action="probe"><label>Target <input name="target" require
 """
 
 
-def page(states: Sequence[SiteState], records: Iterable[Record]) -> str:
+def page(states: Sequence[SiteState], records: Sequence[Record]) -> str:
     """Return the page. Every name and address in it may have been chosen by a stranger."""
     return _PAGE.format(
         version=html.escape(VERSION), sites=_sites(states) if states else _PROBE_FORM, probes=_probes(records)
@@ -52,8 +55,8 @@ def _site(state: SiteState) -> str:
     return _row(*map(html.escape, (state.site.name, state.site.instance, outcome, uptime(state))), link)
 
 
-def _probes(records: Iterable[Record]) -> str:
-    rows = "".join(_probe(record) for record in records)
+def _probes(records: Sequence[Record]) -> str:
+    rows = "".join(_probe(record) for record in records[:MOST_PROBES])
     if not rows:
         return "<p>None yet.</p>"
     return f"<table><tr><th>Module</th><th>Target</th><th>Result</th><th>Debug</th></tr>\n{rows}</table>"

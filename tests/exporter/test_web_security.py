@@ -240,6 +240,7 @@ def test_wrong_passwords_hold_nobody_up_who_is_known(tmp_path: Path) -> None:
     ("web", "said"),
     [
         ({"basic_auth_users": {"ann": "geheim"}}, "web.yml: basic_auth_users.ann: must be a bcrypt hash"),
+        ({"basic_auth_users": {"ann": "$2y$10$" + "!" * 53}}, "must be a bcrypt hash"),
         ({"basic_auth_user": {}}, "web.yml: basic_auth_user: unknown key (did you mean 'basic_auth_users'?)"),
         ({"tls_server_config": {"cert_file": "c"}}, "web.yml: tls_server_config: needs key_file"),
         ({"tls_server_config": {"cert_file": "c", "key_file": "k"}}, "cannot be read: No such file"),
