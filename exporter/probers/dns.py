@@ -1,10 +1,12 @@
 """The dns prober: ask one name server for one name, over UDP, TCP or TLS, and judge its answer."""
 
 import asyncio
+import secrets
 import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,6 +28,7 @@ from exporter.resolve import Address, literal
 from exporter.target import TargetError, instance
 
 _PLAIN_PORT, _TLS_PORT = 53, 853
+_ANYTHING = RRValidator()
 
 
 class Question(NamedTuple):
@@ -42,12 +45,13 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
     options: DNSOptions = attempt.options
     reading.facts = DNSFacts()
     question = parse_question(attempt.target, options)
-    query = _query(question, options)
+    query, form = _query(question.name, question.type, options.query_class, options.recursion_desired)
+    number = secrets.token_bytes(2)
     addresses = await addresses_of(question.host, options, attempt, reading)
     reading.address = addresses[0].text
     began = time.monotonic()
     try:
-        wire = await _asked(attempt, reading, question, addresses[0], query.to_wire())
+        wire = await _asked(attempt, reading, question, addresses[0], number + form[2:])
     except StreamError as error:
         reading.fail(error.reason, error.detail)
         return
@@ -55,7 +59,10 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
         reading.processing += time.monotonic() - began - reading.connect - reading.tls_time
     if attempt.log:
         attempt.log.add("Answered", by=reading.address, port=question.port, bytes=len(wire))
-    _judge(options, reading, query, wire)
+    if wire[:2] != number:
+        reading.fail(Reason.PROTOCOL, "the answer bears another number")
+        return
+    _judge(options, reading, query, form[:2] + wire[2:])
 
 
 def parse_question(target: str, options: DNSOptions) -> Question:
@@ -87,14 +94,16 @@ def _misspelt(target: str) -> TargetError:
     return TargetError(f"{instance(target)!r} must be a name server, host:port or dns://host/name?type=A")
 
 
-def _query(question: Question, options: DNSOptions) -> dns.message.QueryMessage:
+@lru_cache(maxsize=20_000)
+def _query(name: str, kind: str, of_class: str, recursive: bool) -> tuple[dns.message.QueryMessage, bytes]:
+    """Return a question, also as it is sent; each probe gives it a number of its own. Raises TargetError."""
     try:
-        query = dns.message.make_query(question.name, question.type, options.query_class)
+        query = dns.message.make_query(name, kind, of_class)
     except (dns.exception.DNSException, ValueError) as error:
-        raise TargetError(f"{question.name!r} {question.type} cannot be asked for ({error})") from error
-    if not options.recursion_desired:
+        raise TargetError(f"{name!r} {kind} cannot be asked for ({error})") from error
+    if not recursive:
         query.flags &= ~dns.flags.RD
-    return query
+    return query, query.to_wire()
 
 
 async def _asked(
@@ -187,7 +196,7 @@ def _judge(options: DNSOptions, reading: Reading, query: dns.message.Message, wi
     if not query.is_response(answer):
         reading.fail(Reason.PROTOCOL, "the answer is to another question")
         return
-    sections = [_records(part) for part in (answer.answer, answer.authority, answer.additional)]
+    sections = (answer.answer, answer.authority, answer.additional)
     answers, authorities, additionals = map(len, sections)
     additionals += answer.opt is not None  # a record on the wire, and counted there by blackbox_exporter
     serial = _serial(answer.answer) if query.question[0].rdtype == dns.rdatatype.SOA else None
@@ -201,9 +210,8 @@ def _judge(options: DNSOptions, reading: Reading, query: dns.message.Message, wi
         ("authority", options.validate_authority_rrs),
         ("additional", options.validate_additional_rrs),
     )
-    for (where, validator), records in zip(validators, sections, strict=True):
-        fault = _fault(validator, records)
-        if fault:
+    for (where, validator), section in zip(validators, sections, strict=True):
+        if validator != _ANYTHING and (fault := _fault(validator, _records(section))):
             reading.fail(Reason.BODY, f"the {where} section {fault}")
             return
 
