@@ -214,3 +214,9 @@ def test_a_redirect_to_a_private_address_is_not_followed() -> None:
     result, met = asyncio.run(test())
     assert (result.success, result.reason, met) == (False, Reason.ERROR, 0)
     assert "127.0.0.2 is a private address" in result.detail
+
+
+@pytest.mark.parametrize("target", ["unix:///run/app.sock", "/run/app.sock"])
+def test_a_socket_of_this_machine_is_allowed_only_as_a_site(target: str) -> None:
+    assert AllowedTargets(("unix:///run/app.sock",), ()).allows(target, "unix")
+    assert not AllowedTargets(LISTED, ("*", "https://shop.example/")).allows(target, "unix")

@@ -8,7 +8,7 @@ import yaml
 
 from exporter.exposition import probe_text
 from exporter.labels import Labels
-from exporter.lines import result_lines
+from exporter.lines import HEADERS, result_lines
 from exporter.module import Module
 from exporter.probers import ProbeLog
 from exporter.reason import Reason
@@ -232,3 +232,8 @@ def test_what_is_no_socket_has_its_reason(tmp_path: Path, target: str, reason: R
     result = run(probed(target.format(tmp_path), unix_module()))
     assert result.reason is reason
     assert words in result.detail
+
+
+def test_each_family_is_headed_once_though_two_protocols_tell_it():
+    assert len(set(HEADERS)) == len(HEADERS)
+    assert sum("probe_expect_info" in header for header in HEADERS) == 1
