@@ -16,7 +16,7 @@ from stack.render.alertmanager import alertmanager_config, alertmanager_notes
 from stack.render.files import copy_all, write_yaml
 from stack.render.links import links_template
 from stack.render.prometheus import prometheus_config
-from stack.render.receivers import Receivers
+from stack.render.receivers import CHAT_ONCE_RECEIVER, Receivers
 from stack.render.secrets import READS_ADDRESSES, SecretFiles, write_secrets
 from stack.settings import COMPOSE_RENDERED, Settings
 
@@ -76,7 +76,7 @@ def render_one(settings: Settings, receiver: str, mail_to: tuple[str, ...], out:
     )
     receivers = Receivers(only, SecretFiles(out / "secrets", _reads_addresses(settings)))
     receivers.of(MailTo(mail_to, ()))
-    (config,) = receivers.configs()
+    (config,) = (one for one in receivers.configs() if one["name"] != CHAT_ONCE_RECEIVER)
     write_secrets(only, out / "secrets")
     _write_templates(settings, out / "templates")
     route = {"receiver": config["name"], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}

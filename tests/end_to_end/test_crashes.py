@@ -21,6 +21,7 @@ from tests.end_to_end.real_site import NAME, RealSite, real_site
 from tests.end_to_end.stack import ROOT, clean_environment
 from tests.exporter.running import Exporter, exporter
 from tests.ports import free_port
+from tests.remediator.doubles import Alertmanager, served
 from tests.waiting import until
 
 pytestmark = [*needs_docker, pytest.mark.timeout(180)]
@@ -31,6 +32,7 @@ _TIMINGS = {
     "reconcile": 0.1,
     "recheck": 0.2,
     "probe_spacing": 0.2,
+    "start_grace": 0,
     "lease_ttl": STOP_TIMEOUT + 3,
     "ask_happened_after": STOP_TIMEOUT + 2,
 }
@@ -49,6 +51,7 @@ class Lab:
     folder: Path
     site: RealSite
     exporter: Exporter
+    alertmanager: str
     process: "subprocess.Popen[bytes] | None" = None
     port: int = 0
 
@@ -67,7 +70,7 @@ class Lab:
                     f"--web.listen-address=127.0.0.1:{self.port}",
                     f"--storage.url=sqlite:///{self.database}",
                     f"--exporter.url={self.exporter.url}",
-                    "--alertmanager.url=http://127.0.0.1:1",
+                    f"--alertmanager.url={self.alertmanager}",
                     *(f"--timing={name}={seconds}" for name, seconds in _TIMINGS.items()),
                 ],
                 env=clean_environment({"WEBHOOK_TOKEN": "w", "API_TOKEN": "a"}),
@@ -132,8 +135,11 @@ def _lab(engine: DockerEngine, folder: Path) -> Iterator[Lab]:
     (folder / "exporter").mkdir()
     with real_site(engine, folder, ignores_term=True) as site:
         configuration = site.configuration(stop_timeout=f"{STOP_TIMEOUT}s")
-        with exporter(folder / "exporter", configuration, program=("stack", "exporter")) as running:
-            lab = Lab(folder, site, running)
+        with (
+            exporter(folder / "exporter", configuration, program=("stack", "exporter")) as running,
+            served(lambda path, _query, body: Alertmanager().answer(path, body)) as alertmanager,
+        ):
+            lab = Lab(folder, site, running, alertmanager)
             try:
                 lab.start()
                 yield lab

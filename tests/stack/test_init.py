@@ -129,7 +129,7 @@ def test_nothing_of_the_users_is_overwritten(tmp_path: Path, shop: Site) -> None
     ("words", "told"),
     [
         ((), "which site?"),
-        (("ftp://x/",), "must begin with http://, https:// or tcp://"),
+        (("ftp://x/",), "must begin with one of http://, https://"),
         (("http://127.0.0.1:9/", "--email=nobody"), "must be an address such as ops@example.com"),
         (("http://127.0.0.1:9/", "--container=x"), "need --ssh"),
         (("http://127.0.0.1:9/", "--ssh=a@b"), "--ssh needs --container"),
@@ -137,7 +137,7 @@ def test_nothing_of_the_users_is_overwritten(tmp_path: Path, shop: Site) -> None
         (("http://127.0.0.1:9/", "--smtp=mail:x"), "--smtp: must be gmail, ses, host:port"),
         (("http://127.0.0.1:9/", "--smtp=mail.example.com"), "--smtp-from"),
         (("",), "is not a URL"),
-        (("ftp://me:hunter2@x/",), "must begin with http://, https:// or tcp://"),
+        (("ftp://me:hunter2@x/",), "must begin with one of http://, https://"),
         (("https://me:hunter2@x y/",), "holds a blank"),
         (("http://127.0.0.1:9/", *MAIL, "--smtp=:25"), "--smtp: must be gmail"),
         (("http://127.0.0.1:9/", *MAIL, "--smtp=mail.example.com:99999"), "--smtp: must be gmail"),
