@@ -19,6 +19,7 @@ from remediator.errors import LeaseLostError
 from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts
 from remediator.incident import Attempt, Decision, Stage, State
+from remediator.last_check import Withdrawn
 from remediator.metrics import Metrics
 from remediator.policy import Policy
 from remediator.seen import Look
@@ -43,6 +44,7 @@ class Workshop:
     policy: Callable[[], Policy]
     world: Callable[[], World]
     look: Callable[[Target, World], Look]
+    storm: Callable[[Attempt, Target], Withdrawn | None]
     metrics: Metrics
     timing: Timing
     now: Callable[[], float]

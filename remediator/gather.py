@@ -11,12 +11,15 @@ from typing import Generic, TypeVar
 
 from remediator.abreast import abreast
 from remediator.actions.action import Target, World
+from remediator.decide import STORMS
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts, Sites, Step
+from remediator.guards.canaries import canaries
 from remediator.guards.max_unhealthy import max_unhealthy
-from remediator.guards.verdict import Allow
-from remediator.incident import REVISABLE, Kind, State, kind_of
+from remediator.guards.verdict import Allow, WaitUntil
+from remediator.incident import REVISABLE, Attempt, Kind, State, kind_of
+from remediator.last_check import Withdrawn
 from remediator.maintenance import open_window
 from remediator.metrics import Metrics
 from remediator.playbook import DEAD, LOOK
@@ -89,6 +92,30 @@ class Gatherer:
     def sites(self) -> Sites | None:
         """Return what the exporter's schedule last saw, or None."""
         return self._sites.get()
+
+    def storm(self, attempt: Attempt, target: Target) -> Withdrawn | None:
+        """Withdraw an attempt where so much fails by now, or every canary, that nothing may be touched."""
+        policy = self._policy()
+        with self._store.read() as connection:
+            incident = store_incidents.get(connection, attempt.incident_id)
+            in_flight = store_attempts.in_flight(connection) - {attempt.site}
+        if incident is None:
+            return None
+        facts = Facts(
+            incident=incident,
+            target=target,
+            sites=self._sites.get(),
+            canaries=self._canaries.get(),
+            servers=policy.servers,
+            in_flight=in_flight,
+            limits=policy.limits,
+        )
+        step = Step(attempt.step, attempt.action)
+        for guard in (max_unhealthy, canaries):
+            verdict = guard(facts, step, self._now())
+            if isinstance(verdict, WaitUntil) and verdict.reason in STORMS:
+                return Withdrawn(verdict.reason, verdict.detail)
+        return None
 
     def gather(self, incident_id: int) -> Facts | None:
         """Return what is known of an incident now; None where it is closed or has an attempt under way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from remediator.attempts import PATIENCE
@@ -34,6 +35,7 @@ class Housekeeping:
         self._timing = timing
         self._now = now
         self._wake = wake
+        self._forgets = False
 
     def end_pauses(self) -> float:
         """End the pauses whose time is over."""
@@ -57,9 +59,16 @@ class Housekeeping:
         return self._timing.reconcile + len(found) / SHOWN_A_SECOND
 
     def forget_notifications(self) -> float:
-        """Delete notifications that nobody will ask for any more."""
-        with self._store.write(PATIENCE) as connection:
-            forget_notifications(connection, self._now() - self._timing.keep_notifications)
+        """Delete notifications that nobody will ask for any more.
+
+        Not right after the start, and by the earlier of two clocks: one that was set wrong when the process
+        began must not make it forget what is a day old.
+        """
+        if self._forgets:
+            before = min(self._now(), time.time()) - self._timing.keep_notifications
+            with self._store.write(PATIENCE) as connection:
+                forget_notifications(connection, before)
+        self._forgets = True
         return FORGET_EVERY
 
     def tidy(self) -> float:

@@ -253,6 +253,7 @@ class Remediator:
             policy=self.policy,
             world=lambda: self._world,
             look=self.settings.look or look,
+            storm=lambda attempt, target: self.gatherer.storm(attempt, target),
             metrics=self.metrics,
             timing=self.settings.timing,
             now=self.settings.now,

@@ -147,6 +147,7 @@ class Stages:
 
     def _write_acting(self, attempt: Attempt, target: Target, marks: Marks, look: Look) -> float | None:
         """Write the stage on a probe that fails now; return when, or None where something forbids the act."""
+        stormy = self._shop.storm(attempt, target)  # before the probe, which must be the freshest
         probe = self._probe(attempt, self._shop.timing.prepare_within)
         if probe is None or self._stopping():
             return None
@@ -157,7 +158,7 @@ class Stages:
         age, limit = now - attempt.created_at, self._shop.timing.act_within
         with self._shop.store.write(PATIENCE) as connection:
             withdrawn = before_the_act(attempt, target, policy, pauses(connection), age, limit)
-            withdrawn = withdrawn or other_outage(attempt, probe, policy)
+            withdrawn = withdrawn or stormy or other_outage(attempt, probe, policy)
             if withdrawn is None:
                 self._attempts.save_in(
                     connection,

@@ -224,6 +224,7 @@ def watched(name: str, web: Site, **keys: Any) -> dict[str, Any]:
     return {"name": name, "url": web.url, **keys}
 
 
+@pytest.mark.full
 def test_a_server_that_dies_beside_a_site_with_apps_is_two_mails_from_probe_to_mailbox(
     tmp_path: Path,
 ) -> None:

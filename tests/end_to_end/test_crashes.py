@@ -169,7 +169,10 @@ WHEN: dict[str, Callable[[Lab], bool]] = {
 }
 
 
-@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize(
+    "when",
+    [pytest.param(one, marks=[] if one == "during the act" else [pytest.mark.full]) for one in WHEN],
+)
 def test_a_remediator_killed_at_any_point_is_followed_by_one_that_repeats_nothing(
     lab: Lab, when: str
 ) -> None:

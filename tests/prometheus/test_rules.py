@@ -39,7 +39,14 @@ def test_promtool_finds_the_rules_sound() -> None:
 
 
 @pytest.mark.needs("promtool")
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+LONG = {"budget_slow", "budget_after_outage"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.full] if path.stem in LONG else []) for path in TESTS],
+    ids=lambda path: path.stem,
+)
 def test_the_rules_keep_their_times_and_words(path: Path) -> None:
     promtool("test", "rules", path)
 

@@ -129,6 +129,7 @@ def test_killed_anywhere_in_an_attempt_it_acts_once_and_the_incident_ends(
     assert "taken_up" in [one["kind"] for one in incident["timeline"]]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_killed_and_upgraded_to_another_playbook_it_abandons_and_decides_anew(
     start: Start, tmp_path: Path, point: str
@@ -142,6 +143,7 @@ def test_killed_and_upgraded_to_another_playbook_it_abandons_and_decides_anew(
     assert acts == ([OLD] if point == "after" else [NEW])
 
 
+@pytest.mark.full
 def test_killed_while_it_proves_the_recovery_it_proves_it_after(
     start: Start, exporter: tuple[Exporter, str], tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_killed_while_it_proves_the_recovery_it_proves_it_after(
     assert len(Ledger(tmp_path / "ledger").lines()) == 1
 
 
+@pytest.mark.full
 def test_stopped_while_it_proves_the_recovery_it_goes_on_at_once(
     start: Start, exporter: tuple[Exporter, str], tmp_path: Path
 ) -> None:
@@ -245,6 +248,7 @@ def test_every_step_of_the_built_in_playbook_is_an_action_that_there_is() -> Non
     assert {step.action for step in steps} <= ACTIONS.keys()
 
 
+@pytest.mark.full
 def test_killed_after_the_act_and_upgraded_from_an_older_database_it_goes_on(
     start: Start, tmp_path: Path, database: str
 ) -> None:

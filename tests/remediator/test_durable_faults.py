@@ -206,6 +206,7 @@ def free(store: Store) -> bool:
     return True
 
 
+@pytest.mark.full
 @needs_postgres
 def test_no_password_of_the_database_is_told(tmp_path: Path, postgres: PostgresServer) -> None:
     wrong = postgres.url(password="another-planted-password")

@@ -199,3 +199,20 @@ def test_looking_again_and_again_while_a_person_is_asked_is_no_news(tmp_path: Pa
         found = at_work.incident("www")
         assert [one["verb"] for one in found["decisions"]] == ["look", "ask"]
         assert [one["kind"] for one in found["timeline"]].count("looked") == 1
+
+
+def test_a_storm_that_begins_between_the_decision_and_the_act_withdraws_the_act(tmp_path: Path) -> None:
+    with lab(tmp_path) as at_work:
+        prepare = at_work.restart.prepare
+
+        def storm_begins(*given: Any) -> Any:
+            at_work.exporter.canaries = [False]
+            return prepare(*given)
+
+        at_work.restart.prepare = storm_begins  # type: ignore[method-assign]
+        at_work.exporter.failing["www"] = "status"
+        at_work.post("www")
+        at_work.decided("www", "canaries_fail", 15)
+        (attempt, *_rest) = at_work.incident("www")["attempts"]
+        assert (attempt["stage"], attempt["reason"]) == ("abandoned", "canaries_fail")
+        assert at_work.ledger.lines() == []

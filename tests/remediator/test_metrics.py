@@ -70,6 +70,7 @@ def test_an_ended_incident_is_shown_for_a_while(tmp_path: Path) -> None:
         until(lambda: shown(at_work) == [], 5, "it to be forgotten")
 
 
+@pytest.mark.full
 def test_ten_thousand_incidents_are_read_quickly_and_no_more_than_asked(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/many.db")
     store.prepare()

@@ -143,7 +143,7 @@ full = pytest.mark.full
 @pytest.mark.parametrize(
     "point",
     [
-        "before:hangs",
+        pytest.param("before:hangs", marks=full),
         pytest.param("after:hangs", marks=full),
         pytest.param("before:dies", marks=full),
         pytest.param("after:dies", marks=full),

@@ -44,7 +44,13 @@ def test_every_guard_is_taken_away_in_one_of_these_tests() -> None:
     assert {name for name, *_rest in (*WITHOUT, *TWO_LOCKS)} == set(GUARDS)
 
 
-@pytest.mark.parametrize(("guard", "often", "invariants"), WITHOUT, ids=[one[0] for one in WITHOUT])
+SLOW = {"own_host", "neighbours", "paused"}
+
+
+@pytest.mark.parametrize(
+    ("guard", "often", "invariants"),
+    [pytest.param(*one, marks=[pytest.mark.full] if one[0] in SLOW else [], id=one[0]) for one in WITHOUT],
+)
 def test_without_a_guard_an_invariant_breaks(
     guard: str, often: tuple[What, ...], invariants: set[str]
 ) -> None:
