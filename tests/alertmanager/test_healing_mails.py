@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from core.sites import load
-from remediator import store_approvals, store_attempts, store_incidents, store_storm
 from remediator.actions import ACTIONS
 from remediator.alertmanager_client import AlertmanagerClient
-from remediator.incident import Answer, Decision, Outcome, Reason, Stage, State, Verb
+from remediator.holds import Answer
+from remediator.incident import Decision, Outcome, Reason, Stage, State, Verb
 from remediator.metrics import Metrics
-from remediator.notify import Notifier
 from remediator.policy import policy_of
-from remediator.store import Store
+from remediator.store import approvals as store_approvals
+from remediator.store import attempts as store_attempts
+from remediator.store import incidents as store_incidents
+from remediator.store import storm as store_storm
+from remediator.store.database import Store
+from remediator.telling.notify import Notifier
 from remediator.timing import Timing
 from stack.parts import PARTS
 from tests.alertmanager_server import AlertmanagerServer, alertmanager_server
