@@ -18,8 +18,6 @@ from stack.campaign.sites_file import BOOTABLE, NEEDING, REBOOTABLE, REMEDIATION
 WINDOW = 14.0
 """Seconds between a decision's facts and its effect at most: `act_within`, a busy database, a slow SSH."""
 PROBED_WITHIN = 10.0
-VISIBLE = 0.8
-"""Seconds until what the exporter shows is what the remediator reckons with."""
 UNDER_WAY = 6.0
 """Seconds for which an act may still come that was under way when it was forbidden."""
 AFTER_A_REBOOT = 35.0
@@ -192,7 +190,7 @@ def _decided(effect: Effect, history: History) -> float:
         ),
         default=0.0,
     )
-    return min(max(effect.begin - WINDOW, visible + VISIBLE), effect.begin)
+    return max(effect.begin - WINDOW, visible)
 
 
 def _broken(invariant: str, what: str, effect: Effect) -> Broken:
