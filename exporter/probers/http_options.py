@@ -71,6 +71,19 @@ class HeaderMatch(Options):
     """Do not fail when the answer lacks the header."""
 
 
+class HeaderValues(Options):
+    """The values of one header, from three places."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    values: tuple[str, ...] = ()
+    """As they are."""
+    secrets: tuple[Secret, ...] = ()
+    """Masked wherever the configuration is shown; sent to the target's own origin only."""
+    files: tuple[Path, ...] = ()
+    """Each holds a value; sent to the target's own origin only."""
+
+
 class BasicAuth(Options):
     """A user's name and password."""
 
@@ -142,8 +155,8 @@ class HTTPOptions(Options):
     """The request's method."""
     headers: dict[str, str] = Field(default_factory=dict)
     """The request's headers."""
-    http_headers: dict[str, Any] = Field(default_factory=dict)
-    """Not built yet: use headers."""
+    http_headers: dict[str, HeaderValues] = Field(default_factory=dict)
+    """Further headers of the request, each with its values."""
     body: str = ""
     """The request's body."""
     body_file: Path | None = None
@@ -178,8 +191,8 @@ class HTTPOptions(Options):
     """TLS settings."""
     proxy_url: str = ""
     """The proxy to go through; the environment's proxies are never used."""
-    proxy_connect_header: dict[str, Any] = Field(default_factory=dict)
-    """Not built yet."""
+    proxy_connect_header: dict[str, tuple[Secret, ...]] = Field(default_factory=dict)
+    """Headers for the proxy alone, where an https URL is reached through it."""
     proxy_from_environment: bool = False
     """Not built: name the proxy in proxy_url."""
     no_proxy: str = ""
@@ -199,6 +212,14 @@ class HTTPOptions(Options):
         if not TOKEN.fullmatch(method):
             raise ValueError(f"must be an HTTP method such as GET (got {method!r})")
         return method.upper()
+
+    @field_validator("http_headers", "proxy_connect_header")
+    @classmethod
+    def _names(cls, headers: dict[str, Any]) -> dict[str, Any]:
+        for name in headers:
+            if not TOKEN.fullmatch(name) or name.lower() in ("host", "authorization", "content-length"):
+                raise ValueError(f"{name!r} cannot be a header here")
+        return headers
 
     @field_validator("headers")
     @classmethod
@@ -241,8 +262,9 @@ class HTTPOptions(Options):
 
     def complaints(self) -> list[tuple[str, str]]:
         """Say what of these options cannot be used, as (key, message)."""
-        unbuilt = ("http_headers", "proxy_connect_header", "proxy_from_environment")
-        found = [(name, "is not built yet") for name in unbuilt if getattr(self, name)]
+        found = []
+        if self.proxy_from_environment:
+            found.append(("proxy_from_environment", "is not built: name the proxy in proxy_url"))
         if not is_there():
             names = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
             found += [(name, LACKING) for name in names if getattr(self, name)]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from exporter.probers.http_options import HTTPOptions
-from exporter.probers.paths import bytes_of, secret_of
+from exporter.probers.paths import FileError, bytes_of, secret_of
 from exporter.target import TargetError, WebTarget, parse_web_target
 from exporter.transfer import ALWAYS, Settings
 
@@ -109,6 +109,7 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
             private.append(line)
         else:
             common.append(line)
+    common += [f"{name}: {value}" for name, of in options.http_headers.items() for value in of.values]
     given = {name.lower() for name in options.headers}
     has_body = bool(options.body or options.body_file)
     # Without a value libcurl leaves out what it would add by itself.
@@ -178,6 +179,12 @@ def _settings(plan: Plan, hop: Hop) -> Iterator[tuple[int, Any]]:
     if is_proxied(options, hop.web.host):
         yield pycurl.PROXY, options.proxy_url
         yield pycurl.NOPROXY, ""
+        yield pycurl.HEADEROPT, pycurl.HEADER_SEPARATE
+        for_proxy = options.proxy_connect_header.items()
+        yield (
+            pycurl.PROXYHEADER,
+            [f"{name}: {one_line(one.reveal())}".encode() for name, values in for_proxy for one in values],
+        )
     if secure and options.enable_http3:
         yield pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_3ONLY
     elif secure and not options.enable_http2:
@@ -189,6 +196,7 @@ def _reads_files(options: HTTPOptions) -> bool:
     return bool(
         options.body_file
         or options.bearer_token_file
+        or any(of.files for of in options.http_headers.values())
         or (auth and (auth.username_file or auth.password_file))
         or (given and given.credentials_file)
     )
@@ -229,9 +237,26 @@ def _headers(plan: Plan, web: WebTarget) -> list[str]:
         headers.append(f"Host: {plan.host_header or _authority(web)}")
     if plan.may_have_credentials(web):
         headers += plan.credentials
+        headers += _secret_headers(plan.options)
         if not plan.sends_own_authorization:
             headers += authorization_of(plan.first.web, plan.options)
     return headers
+
+
+def _secret_headers(options: HTTPOptions) -> Iterator[str]:
+    for name, of in options.http_headers.items():
+        for value in (
+            *(secret.reveal() for secret in of.secrets),
+            *(secret_of(None, file) for file in of.files),
+        ):
+            yield f"{name}: {one_line(value)}"
+
+
+def one_line(value: str) -> str:
+    """Return a header's value. Raises FileError where it is more than a line."""
+    if any(mark in value for mark in "\r\n\0"):
+        raise FileError("a header's value must be one line")
+    return value
 
 
 def _method(options: HTTPOptions, hop: Hop) -> Iterator[tuple[int, Any]]:

@@ -19,11 +19,22 @@ def rooted(options: M, folder: Path) -> M:
     changes: dict[str, Any] = {}
     for name in type(options).model_fields:
         value = getattr(options, name)
-        if isinstance(value, Path) and not value.is_absolute():
-            changes[name] = folder / value
-        elif isinstance(value, Options):
-            changes[name] = rooted(value, folder)
+        found = _rooted(value, folder)
+        if found is not value:
+            changes[name] = found
     return options.model_copy(update=changes) if changes else options
+
+
+def _rooted(value: Any, folder: Path) -> Any:
+    if isinstance(value, Path):
+        return value if value.is_absolute() else folder / value
+    if isinstance(value, Options):
+        return rooted(value, folder)
+    if isinstance(value, dict) and any(isinstance(one, Options) for one in value.values()):
+        return {key: _rooted(one, folder) for key, one in value.items()}
+    if isinstance(value, tuple) and any(isinstance(one, Path) for one in value):
+        return tuple(_rooted(one, folder) for one in value)
+    return value
 
 
 def named_files(options: Options, prefix: str = "") -> list[tuple[str, Path]]:
@@ -31,10 +42,15 @@ def named_files(options: Options, prefix: str = "") -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     for name in type(options).model_fields:
         value = getattr(options, name)
-        if isinstance(value, Path):
+        if isinstance(value, tuple):
+            found += [(f"{prefix}{name}[{at}]", one) for at, one in enumerate(value) if isinstance(one, Path)]
+        elif isinstance(value, Path):
             found.append((f"{prefix}{name}", value))
-        elif isinstance(value, Options):
-            found += named_files(value, f"{prefix}{name}.")
+        parts = {name: value} if isinstance(value, Options) else {}
+        if isinstance(value, dict):
+            parts = {f"{name}.{key}": one for key, one in value.items() if isinstance(one, Options)}
+        for key, part in parts.items():
+            found += named_files(part, f"{prefix}{key}.")
     return found
 
 
