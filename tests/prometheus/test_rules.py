@@ -38,10 +38,10 @@ def test_promtool_finds_the_rules_sound() -> None:
     promtool("check", "rules", *RULES)
 
 
-@pytest.mark.needs("promtool")
 LONG = {"budget_slow", "budget_after_outage"}
 
 
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=[pytest.mark.full] if path.stem in LONG else []) for path in TESTS],
