@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ class Mailing:
     def send(self, group: str, *alerts: Alert) -> Mail:
         """Post alerts that go into one mail; return the next mail."""
         before = len(self.mailbox.mails)
-        posted = [{**one, "labels": {**one["labels"], "mail": group}} for one in alerts]
+        lasts = (datetime.now(UTC) + timedelta(hours=1)).isoformat()  # else it ends, and is mailed, by itself
+        posted = [{"endsAt": lasts, **one, "labels": {**one["labels"], "mail": group}} for one in alerts]
         self.alertmanager.post("/api/v2/alerts", posted)
         return self.mailbox.wait_for(before + 1, 30)[-1]
 

@@ -414,21 +414,23 @@ def test_what_is_told_of_healing_is_in_the_thread_of_its_outage_also_past_midnig
 
 
 def test_another_outage_is_another_thread(mails: Mailing, group: str) -> None:
-    threads = [
-        thread(mails.send(f"{group} {number}", *alerts))
-        for number, alerts in enumerate(
-            (
-                [down("www", begins=BEGAN)],
-                [down("www", begins=BEGAN + timedelta(days=20))],
-                [down("shop", begins=BEGAN)],
-                several("www shop", outage="server:web-1", begins=BEGAN),
-                several("www shop", outage="most-sites", begins=BEGAN),
-                [alert("SiteSlow", "www", begins=BEGAN)],
-                [alert("ExporterDown", begins=BEGAN)],
-            )
+    threads: list[str] = []
+    for number, alerts in enumerate(
+        (
+            [down("www", begins=BEGAN)],
+            [down("www", begins=BEGAN + timedelta(days=20))],
+            [down("shop", begins=BEGAN)],
+            several("www shop", outage="server:web-1", begins=BEGAN),
+            several("www shop", outage="most-sites", begins=BEGAN),
+            [alert("SiteSlow", "www", begins=BEGAN)],
+            [alert("ExporterDown", begins=BEGAN)],
         )
-    ]
-    assert len(set(threads)) == len(threads)
+    ):
+        found = thread(mails.send(f"{group} {number}", *alerts))
+        if found in threads:  # a mail about one of those before, late
+            found = thread(mails.mailbox.wait_for(len(mails.mailbox.mails) + 1, 20)[-1])
+        threads.append(found)
+    assert sorted(set(threads)) == sorted(threads)
 
 
 def as_the_rules_make_them() -> dict[str, list[Alert]]:
