@@ -127,7 +127,11 @@ CHANGED: list[tuple[Change, tuple[What, ...], set[str]]] = [
     ),
     (_one_attempt_more, (), {"too_often"}),
     (_other_incidents_are_forgotten, (), {"budget", "cooldown"}),
-    (_taken_back_from_a_human, (), {"with_a_human", "unapproved"}),
+    (
+        _taken_back_from_a_human,
+        (What.NO_WAY_IN, What.SERVER_OFF),
+        {"with_a_human", "unapproved", "not_healed"},
+    ),
     (_every_server_looks_dead, (), {"living_server", "not_allowed", "healthy_neighbour", "not_healed"}),
     (_an_approval_never_ends, (), {"unapproved"}),
 ]
@@ -175,7 +179,7 @@ ORDERS: list[tuple[Decide, tuple[What, ...], set[str]]] = [
         (What.PAUSED,),
         {"paused", "cooldown", "over_the_cap", "after_a_storm", "start_up", "no_target"},
     ),
-    (_storms_call_people, (What.STORM, What.CUT), {"a_human_in_a_storm"}),
+    (_storms_call_people, (What.STORM, What.CUT), {"a_human_in_a_storm", "over_the_cap"}),
 ]
 
 
