@@ -225,7 +225,7 @@ def test_killed_around_a_reboot_or_a_boot_it_asks_for_exactly_one(
         pages = [again.get(path).text for path in ("/", "/metrics", "/incidents/1", "/api/v1/incidents/1")]
         again.stop()
     written = [path.read_bytes().decode(errors="replace") for path in tmp_path.iterdir() if path.is_file()]
-    assert len(written) >= 3
+    assert len(written) >= 2  # the log, the configuration; on SQLite the database too
     assert [secret for secret in secrets for text in (*pages, *written) if secret in text] == []
 
 
