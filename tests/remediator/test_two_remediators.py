@@ -48,7 +48,7 @@ class One:
     def shown(self, metric: str) -> str:
         """Return what its page of metrics says after a metric's name, first time."""
         lines = self.get("/metrics").text.splitlines()
-        return next(line for line in lines if line.startswith(metric)).removeprefix(metric)
+        return next((line for line in lines if line.startswith(metric)), "").removeprefix(metric)
 
     def incident(self) -> dict[str, Any]:
         newest = self.get("/api/v1/incidents").json()["incidents"][0]["id"]
