@@ -38,10 +38,17 @@ def _max_unhealthy() -> None:
     _replace(gather, "max_unhealthy", lambda _facts, _step, _now: Allow())
 
 
+def _canaries() -> None:
+    from remediator import gather
+    from remediator.guards.verdict import Allow
+
+    _replace(gather, "canaries", lambda _facts, _step, _now: Allow())
+
+
 def _fresh_probe() -> None:
     """Believe the alert."""
     from remediator.exporter_client import ExporterClient
-    from remediator.incident import Probe
+    from remediator.seen import Probe
 
     def probe(self: Any, site: str) -> Probe:
         return Probe(site, False, self._now(), "status", "the alert says so")
@@ -109,6 +116,7 @@ def _replace(owner: Any, name: str, by: Any) -> None:
 MORE: dict[str, Callable[[], None]] = {
     "paused": _paused,
     "max_unhealthy": _max_unhealthy,
+    "canaries": _canaries,
     "fresh_probe": _fresh_probe,
     "server_lease": _server_lease,
     "mode": _mode,
