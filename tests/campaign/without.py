@@ -45,17 +45,6 @@ def _canaries() -> None:
     _replace(gather, "canaries", lambda _facts, _step, _now: Allow())
 
 
-def _fresh_probe() -> None:
-    """Believe the alert."""
-    from remediator.exporter_client import ExporterClient
-    from remediator.seen import Probe
-
-    def probe(self: Any, site: str) -> Probe:
-        return Probe(site, False, self._now(), "status", "the alert says so")
-
-    _replace(ExporterClient, "probe", probe)
-
-
 def _server_lease() -> None:
     """Give a server to whoever wants it."""
     from sqlalchemy import update
@@ -117,7 +106,6 @@ MORE: dict[str, Callable[[], None]] = {
     "paused": _paused,
     "max_unhealthy": _max_unhealthy,
     "canaries": _canaries,
-    "fresh_probe": _fresh_probe,
     "server_lease": _server_lease,
     "mode": _mode,
     "may_reboot": _permission("may_reboot"),
