@@ -98,8 +98,9 @@ class ProbeRequest:
         except ValueError as error:
             exporter.health.unknown_modules.inc()
             raise RefusalError(400, str(error)) from error
-        for key, message in module.complaints():
-            raise RefusalError(400, f"module {name!r} cannot be used: {key}: {message}")
+        complaint = exporter.complaint(module)
+        if complaint is not None:
+            raise RefusalError(400, f"module {name!r} cannot be used: {complaint[0]}: {complaint[1]}")
         return module
 
     def _refuse_conflict(self, module: Module, hostname: str | None) -> None:

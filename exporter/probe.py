@@ -28,7 +28,7 @@ class Probers:
         self.engine = engine
         self.resolver = resolver
         self._on_fault = on_fault
-        self._refusals: dict[int, tuple[Module, str]] = {}
+        self._complaints: dict[int, tuple[Module, tuple[str, str] | None]] = {}
 
     @classmethod
     def start(cls, on_fault: Callable[[], None] = lambda: None) -> "Probers":
@@ -66,9 +66,9 @@ class Probers:
         """
         began, started = time.time(), time.monotonic()
         reading = Reading()
-        refusal = self._refusal(module)
-        if refusal:
-            reading.fail(Reason.ERROR, refusal)
+        complaint = self.complaint(module)
+        if complaint is not None:
+            reading.fail(Reason.ERROR, f"the module's {complaint[0]}: {complaint[1]}")
         else:
             attempt = Attempt(
                 target, module.options, started + timeout, hostname, log, self.engine, self.resolver, barred
@@ -76,16 +76,14 @@ class Probers:
             await self._run(module.prober, attempt, reading)
         return _result(module.prober, reading, began, time.monotonic() - started)
 
-    def _refusal(self, module: Module) -> str:
-        """Return why the module cannot be used, empty where it can; looked up once per module."""
-        known = self._refusals.get(id(module))
+    def complaint(self, module: Module) -> tuple[str, str] | None:
+        """Return why the module cannot be used, as (key, message), None where it can; kept per module."""
+        known = self._complaints.get(id(module))
         if known is None:
-            complaints = module.complaints()
-            refusal = f"the module's {complaints[0][0]}: {complaints[0][1]}" if complaints else ""
-            if len(self._refusals) >= _MODULES_KEPT:
-                self._refusals.clear()
+            if len(self._complaints) >= _MODULES_KEPT:
+                self._complaints.clear()
             # The module is held too, so that its id is not another's.
-            known = self._refusals[id(module)] = (module, refusal)
+            known = self._complaints[id(module)] = (module, next(iter(module.complaints()), None))
         return known[1]
 
     async def _run(self, prober: str, attempt: Attempt, reading: Reading) -> None:

@@ -79,6 +79,10 @@ class Exporter:
         gc.collect()
         gc.freeze()
 
+    def complaint(self, module: Module) -> tuple[str, str] | None:
+        """Return why the module cannot be used, as (key, message), None where it can."""
+        return self._probers.complaint(module)
+
     async def probe_site(self, site: WatchedSite, at_most: float | None = None) -> Result:
         """Probe a site now, beside its schedule; its state does not see it."""
         timeout = site.timeout if at_most is None else min(site.timeout, at_most)

@@ -265,7 +265,8 @@ class HTTPOptions(Options):
         found = []
         if self.proxy_from_environment:
             found.append(("proxy_from_environment", "is not built: name the proxy in proxy_url"))
-        if not is_there():
-            names = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
-            found += [(name, LACKING) for name in names if getattr(self, name)]
+        names = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
+        wanted = [name for name in names if getattr(self, name)]
+        if wanted and not is_there():
+            found += [(name, LACKING) for name in wanted]
         return found
