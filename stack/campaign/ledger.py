@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -62,6 +62,12 @@ class Ledger:
             entry = Entry(self.now(), kind, subject, detail)
             self._entries.append(entry)
         return entry
+
+    def add_at_once(self, kind: Kind, details: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write a line for each subject, all as of the same moment."""
+        with self._lock:
+            now = self.now()
+            self._entries += [Entry(now, kind, subject, dict(detail)) for subject, detail in details.items()]
 
     def entries(self, kind: Kind | None = None, subject: str | None = None) -> list[Entry]:
         """Return the lines of a kind and a subject, oldest first."""

@@ -65,11 +65,10 @@ class World:
         """Hold the world still, change it, and note what has become visible."""
         with self.lock:
             yield
-            for site in self.places:
-                reason = self._reason(site)
-                if reason != self._seen[site]:
-                    self._seen[site] = reason
-                    self.ledger.add(Kind.SEEN, site, reason=reason)
+            reasons = {site: self._reason(site) for site in self.places}
+            changed = {site: reason for site, reason in reasons.items() if reason != self._seen[site]}
+            self._seen.update(changed)
+            self.ledger.add_at_once(Kind.SEEN, {site: {"reason": reason} for site, reason in changed.items()})
 
     def seen(self, site: str) -> str | None:
         """Return the reason for which a probe of the site would fail now; None where it would pass."""

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CAUGHT = {
     # rule taken out → the outages that need it, a fault that needs it, the invariant that is broken
+    "fresh_probe": (["wrong_answer"] * 2, None, "fresh_probe"),
     "paused": (["paused"] * 2, None, "paused"),
     "max_unhealthy": (["storm"], None, "max_unhealthy"),
     "canaries": (["monitor_half_cut"], None, "canaries"),

@@ -4,10 +4,14 @@ A guard alone is not all of a rule: what is asked again before the act, or held 
 """
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from stack.campaign import launch
+
+BELIEVED = 10.0
+"""Seconds."""
 
 
 def main() -> None:
@@ -43,6 +47,22 @@ def _canaries() -> None:
     from remediator.guards.verdict import Allow
 
     _replace(gather, "canaries", lambda _facts, _step, _now: Allow())
+
+
+def _fresh_probe() -> None:
+    """Believe the alert for the first seconds of an outage, long enough to act; only then look."""
+    from remediator.exporter_client import ExporterClient
+    from remediator.seen import Probe
+
+    looks, believed = ExporterClient.probe, dict[str, float]()
+
+    def probe(self: Any, site: str) -> Probe:
+        now = time.monotonic()
+        if now - believed.setdefault(site, now) > BELIEVED:
+            return looks(self, site)
+        return Probe(site, False, self._now(), "status", "the alert says so")
+
+    _replace(ExporterClient, "probe", probe)
 
 
 def _server_lease() -> None:
@@ -105,6 +125,7 @@ def _replace(owner: Any, name: str, by: Any) -> None:
 MORE: dict[str, Callable[[], None]] = {
     "paused": _paused,
     "max_unhealthy": _max_unhealthy,
+    "fresh_probe": _fresh_probe,
     "canaries": _canaries,
     "server_lease": _server_lease,
     "mode": _mode,
