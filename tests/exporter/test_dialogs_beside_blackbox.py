@@ -109,7 +109,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     newer = {name: {"query_response": steps, "tls_config": trusting} for name, steps in LABELLED.items()}
     modules, ours = (
         {
-            name: {"prober": "tcp", "timeout": "700ms", "tcp": {"preferred_ip_protocol": "ip4", **given}}
+            name: {"prober": "tcp", "timeout": "2s", "tcp": {"preferred_ip_protocol": "ip4", **given}}
             for name, given in some.items()
         }
         for some in (options, newer)
