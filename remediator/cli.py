@@ -14,6 +14,7 @@ from core import VERSION, logs
 from core.faults import ConfigError, Fault
 from core.flags import listen_address, log_flags
 from core.secrets import Secret, from_environment
+from core.servers.schema import PART as SERVERS
 from core.sites import Part
 from core.web import password_fault
 from remediator.errors import RemediatorError
@@ -75,7 +76,7 @@ def remediator_command(
         database = find_storage_url(storage_url, os.environ)
         settings = Settings(
             config_file=config_file,
-            parts=parts or (PART,),
+            parts=parts or (SERVERS, PART),
             storage_url=database,
             exporter_url=exporter_url,
             alertmanager_url=alertmanager_url,

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.servers.options import CONTAINER_NAME
+from core.servers.server import ActionError, CommandResult, Connector, Reason
 from remediator import wrapper
-from remediator.actions.action import ActionError, CommandResult, Connector, Reason, Target
+from remediator.actions.action import Target
 
 LOOK_SECONDS = 15.0
-CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-"""Docker's own rule for names (names.RestrictedNamePattern); compose's are within it."""
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"

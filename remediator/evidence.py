@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 
+from core.servers.server import ActionError
 from remediator import docker
 from remediator.abreast import abreast
-from remediator.actions.action import JSON, ActionError, LinodeEvent, Target, World
+from remediator.actions.action import JSON, LinodeEvent, Target, World
 from remediator.port import PortState, place_of, try_port
 
 _MOST_EVENTS = 10

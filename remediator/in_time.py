@@ -12,15 +12,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
-from remediator.actions.action import (
-    ActionError,
-    CommandResult,
-    Connector,
-    LinodeClient,
-    Reason,
-    Server,
-    World,
-)
+from core.servers.server import ActionError, CommandResult, Connector, Reason, Server
+from remediator.actions.action import LinodeClient, World
 
 _LOOKING_AT_DOCKER = frozenset({"inspect", "ps", "logs"})
 _LOOKING_AT_LINODES = frozenset({"instance", "events", "highest_event_id", "username", "reachable", "scopes"})

@@ -15,7 +15,8 @@ from linode_api4.errors import ApiError
 from requests.adapters import HTTPAdapter
 
 from core.secrets import Secret
-from remediator.actions.action import ActionError, LinodeEvent, LinodeInstance, Reason
+from core.servers.server import ActionError, Reason
+from remediator.actions.action import LinodeEvent, LinodeInstance
 
 DEFAULT_URL = "https://api.linode.com/v4"
 TIMEOUTS = (5.0, 10.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from remediator.actions.action import Server
+from core.servers.server import Server
 from remediator.facts import Facts, Step
 from remediator.findings import DEAD, ENTERED, NO_WORD, Findings, read, sentence, symptom
 from remediator.incident import Attempt, Kind, Reason, State, kind_of

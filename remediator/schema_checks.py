@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from core.faults import Fault
+from core.servers.options import ServersTop
 from core.sites import Document, Site
 from core.sites.validate import nearest
 from remediator.needs import circles, needs_of, whole_name
-from remediator.options import RemediatorSite, RemediatorTop, ServerOptions
+from remediator.options import RemediatorSite, RemediatorTop
 from remediator.playbooks import DEFAULT
 
 
@@ -16,14 +17,13 @@ def check(document: Document) -> Iterator[Fault]:
     """Yield every fault between the remediator's keys."""
     yield from _unknown_servers(document)
     yield from _unknown_playbooks(document)
-    yield from _same_machine(document)
     yield from _needs(document)
     yield from _status_page(document)
     yield from _maintenance(document)
 
 
 def _unknown_servers(document: Document) -> Iterator[Fault]:
-    known = document.top(RemediatorTop).servers
+    known = document.top(ServersTop).servers
     for site in document.sites:
         recover = site.part(RemediatorSite).recover
         if recover is None or recover.server in known:
@@ -45,25 +45,6 @@ def _unknown_playbooks(document: Document) -> Iterator[Fault]:
         if name is not None and name not in known:
             hint = nearest(name, known) or f" (known: {', '.join(sorted(known))})"
             yield document.fault(site, "recover.playbook", f"there is no playbook {name!r}{hint}")
-
-
-def _same_machine(document: Document) -> Iterator[Fault]:
-    """Two names for one machine would be two leases: two acts at once, or a reboot under a restart."""
-    kinds: tuple[tuple[str, str, Callable[[ServerOptions], object]], ...] = (
-        ("linode", "the same Linode", lambda one: one.linode),
-        ("ssh", "the same machine", lambda one: one.ssh and (one.ssh.host.lower(), one.ssh.port)),
-        ("docker", "this same machine", lambda one: one.docker),
-    )
-    for key, what, identity in kinds:
-        seen: dict[object, str] = {}
-        for name, one in document.top(RemediatorTop).servers.items():
-            value = identity(one)
-            if value is None:
-                continue
-            if value in seen:
-                message = f"is {what} as {seen[value]}: give one machine one name"
-                yield document.fault(None, f"servers.{name}.{key}", message)
-            seen.setdefault(value, name)
 
 
 def _needs(document: Document) -> Iterator[Fault]:
@@ -91,7 +72,7 @@ def _maintenance(document: Document) -> Iterator[Fault]:
     for number, window in enumerate(top.maintenance):
         for key, names, known in (
             ("sites", window.sites, document.names),
-            ("servers", window.servers, top.servers),
+            ("servers", window.servers, document.top(ServersTop).servers),
         ):
             for name in names:
                 if name not in known:

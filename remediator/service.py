@@ -15,6 +15,7 @@ from core.faults import ConfigError
 from core.files_watch import FileWatcher
 from core.logs import fields
 from core.secrets import Secret
+from core.servers import connect
 from core.sites import Document, Part, load
 from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
@@ -23,7 +24,6 @@ from remediator.alerts import Payload
 from remediator.attempts import Attempts, Workshop
 from remediator.chores import Chores
 from remediator.clock import SteadyClock
-from remediator.connect import connect
 from remediator.errors import StoreError
 from remediator.evidence import gather as gather_evidence
 from remediator.exporter_client import ExporterClient

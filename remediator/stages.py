@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from core.logs import fields
-from remediator.actions.action import Action, ActionError, Marks, Progress, Target, World
-from remediator.actions.action import Reason as ActionReason
+from core.servers.kept import KeptConnections
+from core.servers.server import ActionError
+from core.servers.server import Reason as ActionReason
+from remediator.actions.action import Action, Marks, Progress, Target, World
 from remediator.attempts import PATIENCE, Attempts, Workshop
-from remediator.connect.kept import KeptConnections
 from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, StoreError
 from remediator.findings import read, sentence, symptom
 from remediator.in_time import in_time

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from remediator.actions.action import ActionError, LinodeClient, Server
+from core.servers.server import ActionError, Server
+from remediator.actions.action import LinodeClient
 from remediator.facts import Sites, Untold
 
 REMEMBERED = 60.0

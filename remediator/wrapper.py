@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from remediator.actions.action import ActionError, CommandResult, Connector, Reason
+from core.servers.server import ActionError, CommandResult, Connector, Reason
 
 FILE = Path(__file__).parent / "on_server" / "sitemedic-wrapper"
 """The wrapper as it is put on a server."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from core.faults import ConfigError
 from core.secrets import from_environment
+from core.servers import connect
 from core.sites import Document
 from remediator.actions.action import World
-from remediator.connect import connect
 from remediator.linode import DEFAULT_URL, LinodeAPI
 from remediator.readiness import Check, examine, plan_of
 

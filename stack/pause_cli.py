@@ -14,9 +14,9 @@ import click
 
 from core.durations import format_duration, parse_duration
 from core.faults import ConfigError
+from core.servers.schema import servers
 from core.sites import load
 from core.sites.validate import nearest
-from remediator.schema import servers
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.remediator_api import RemediatorAPI, remediator_api

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.durations import parse_duration
+from core.servers.ssh import WHOLE_CONNECT_SECONDS
 from core.sites import Document, load
 from exporter.configuration import default_timeout
 from exporter.site_options import SiteOptions
-from remediator.connect.ssh import WHOLE_CONNECT_SECONDS
 from remediator.timing import Timing
 from stack.parts import PARTS
 from stack.render.alertmanager import REMEDIATOR_RECEIVER, alertmanager_config

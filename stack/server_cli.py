@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from core.servers.options import USER_NAME
 from core.sites import load
-from remediator.options import USER_NAME
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.server_setup import script, setup_of

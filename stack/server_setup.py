@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
+from core.servers.known_hosts import known_keys, scan_line
+from core.servers.server import ActionError, SshSettings
 from core.sites import Document
 from core.sites.validate import nearest
 from remediator import wrapper
-from remediator.actions.action import ActionError, SshSettings
-from remediator.connect.known_hosts import known_keys, scan_line
 from remediator.readiness import plan_of
 from remediator.readiness.plan import ServerPlan
 from stack.errors import StackError

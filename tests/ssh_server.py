@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from remediator.actions.action import Server, SshSettings
+from core.servers.server import Server, SshSettings
 from tests.ports import free_port
 from tests.waiting import until
 

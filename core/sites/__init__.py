@@ -5,9 +5,9 @@ under `defaults:`); `load` reads the file with all parts at once, so that an unk
 and every fault is told together.
 """
 
-from core.sites.document import Document, Options, Part, Site
+from core.sites.document import Document, Options, Part, Place, Site
 from core.sites.effective import Setting, effective
 from core.sites.load import load
 from core.sites.schema import json_schema
 
-__all__ = ["Document", "Options", "Part", "Setting", "Site", "effective", "json_schema", "load"]
+__all__ = ["Document", "Options", "Part", "Place", "Setting", "Site", "effective", "json_schema", "load"]

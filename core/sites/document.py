@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +17,14 @@ class Options(BaseModel):
 
 
 M = TypeVar("M", bound=Options)
+
+
+class Place(NamedTuple):
+    """The container that a site lives in: on which server, and its name or its compose project/service."""
+
+    server: str
+    container: str = ""
+    compose: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,14 @@ class Document:
                 labels.update(part.info(site, self))
         return labels
 
+    def place(self, site: Site) -> Place | None:
+        """Return the container that a site lives in, None where no part knows it."""
+        for part in self.handed:
+            found = part.place(site) if part.place is not None else None
+            if found is not None:
+                return found
+        return None
+
     def fault(self, where: Site | None, key: str, message: str) -> Fault:
         """Make a fault at `key` of a site, or of the top where there is none."""
         if where is None:
@@ -107,3 +123,5 @@ class Part:
     """Looks at the whole once every piece is valid by itself."""
     info: Callable[[Site, Document], Mapping[str, str]] | None = None
     """Labels for `sitemedic_site_info`."""
+    place: Callable[[Site], Place | None] | None = None
+    """The container that a site lives in."""

@@ -1,88 +1,24 @@
-"""What every action is made of: its target, its world, its protocol and its one error.
+"""What every action is made of: its target, its world and its protocol.
 
 An action runs in four calls, each of which may happen in another process than the one before: `prepare`
 looks and notes marks (stored before the act), `act` has the side effect once, `happened` tells after a crash
 whether it has, and `settle` is asked again until the effect is complete.
 
-    ActionError        the only exception that leaves an action, a connector or the Linode client
+The only exception that leaves an action, a connector or the Linode client is `ActionError`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, StrEnum
-from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from enum import Enum
+from typing import Protocol, TypeAlias
+
+from core.servers.server import Connector, Reason, Server
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 Marks: TypeAlias = dict[str, JSON]
 """What `prepare` and `act` noted: stored with the attempt, compared by `happened` and `settle`."""
-
-
-class Reason(StrEnum):
-    """Why an action could not do its work: a closed set, which becomes a metric's label.
-
-    `UNREACHABLE` says that the server gave no sign of life. `CANNOT_TELL` says that SSH failed in a way that
-    is no word about the server: our own resolver, descriptors or routes, or two sides that find no cipher.
-    """
-
-    UNREACHABLE = "unreachable"
-    CANNOT_TELL = "cannot_tell"
-    HOST_KEY_UNKNOWN = "host_key_unknown"
-    HOST_KEY_CHANGED = "host_key_changed"
-    AUTH = "auth"
-    COMMAND_FAILED = "command_failed"
-    NOT_FOUND = "not_found"
-    AMBIGUOUS_TARGET = "ambiguous_target"
-    LINODE_AUTH = "linode_auth"
-    LINODE_NOT_FOUND = "linode_not_found"
-    LINODE_BUSY = "linode_busy"
-    LINODE_ERROR = "linode_error"
-    TIMEOUT = "timeout"
-    NOT_ALLOWED = "not_allowed"
-    UNKNOWN = "unknown"
-
-
-class ActionError(Exception):
-    """An action failed: `permanent` says that a retry cannot help, the message says what to do.
-
-    `reason=Reason.UNKNOWN` means that the outcome of an act is unknown: ask `happened`, never repeat the act
-    blindly. `retry_after` is in seconds (0: the caller's choice).
-    """
-
-    def __init__(
-        self, message: str, *, reason: Reason, permanent: bool = False, retry_after: float = 0.0
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
-        self.permanent = permanent
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True)
-class SshSettings:
-    """How a server is reached by SSH; the paths are absolute."""
-
-    host: str
-    port: int = 22
-    user: str = "root"
-    key_file: Path | None = None
-    known_hosts_file: Path | None = None
-
-
-@dataclass(frozen=True)
-class Server:
-    """A machine of sites.yml: `local` means the machine that the remediator itself runs on."""
-
-    name: str
-    ssh: SshSettings | None = None
-    linode: int | None = None
-    may_reboot: bool = False
-    may_boot: bool = False
-    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,32 +43,6 @@ class Target:
         if self.compose is not None:
             return "/".join(self.compose)
         return self.container or "(no container)"
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """What a command left: `exit_status` −1 means that the connection was lost and the outcome is unknown."""
-
-    exit_status: int
-    stdout: str
-    stderr: str
-    truncated: bool = False
-
-
-class Connector(Protocol):
-    """A way to run commands on one server; a context manager that closes itself."""
-
-    def run(self, argv: Sequence[str], timeout: float) -> CommandResult:
-        """Run one argument list for at most `timeout` seconds; raise ActionError(timeout) past it."""
-
-    def close(self) -> None:
-        """Close the connection; never raises."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 @dataclass(frozen=True)

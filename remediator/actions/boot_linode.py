@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from remediator.actions.action import ActionError, LinodeClient, LinodeInstance, Server
+from core.servers.server import ActionError, Server
+from remediator.actions.action import LinodeClient, LinodeInstance
 from remediator.actions.power import PowerAction, busy
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from core.servers.server import ActionError, Reason, Server
 from remediator import docker
 from remediator.actions.action import (
-    ActionError,
     LinodeClient,
     LinodeEvent,
     LinodeInstance,
     Marks,
     Progress,
-    Reason,
-    Server,
     Step,
     Target,
     World,

@@ -5,17 +5,9 @@ from __future__ import annotations
 import re
 import socket
 
+from core.servers.server import ActionError, Connector, Reason
 from remediator import docker
-from remediator.actions.action import (
-    ActionError,
-    Connector,
-    Marks,
-    Progress,
-    Reason,
-    Step,
-    Target,
-    World,
-)
+from remediator.actions.action import Marks, Progress, Step, Target, World
 
 RESTART_MARGIN_SECONDS = 20.0
 """What `docker restart` may take beyond the stop timeout before we call it lost."""

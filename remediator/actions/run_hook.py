@@ -9,17 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from core.servers.options import CONTAINER_NAME
+from core.servers.server import ActionError, CommandResult, Reason
 from remediator import docker, wrapper
-from remediator.actions.action import (
-    ActionError,
-    CommandResult,
-    Marks,
-    Progress,
-    Reason,
-    Step,
-    Target,
-    World,
-)
+from remediator.actions.action import Marks, Progress, Step, Target, World
 
 START_SECONDS = 15.0
 AGAIN_SECONDS = 2.0
@@ -129,7 +122,7 @@ def _need_success(result: CommandResult, argv: Sequence[str], target: Target) ->
 
 
 def _hook(target: Target) -> str:
-    if target.hook is None or not docker.CONTAINER_NAME.fullmatch(target.hook):
+    if target.hook is None or not CONTAINER_NAME.fullmatch(target.hook):
         problem = f"the step of {target.site} names no hook: give it hook: in sites.yml"
         raise ActionError(problem, reason=Reason.NOT_ALLOWED, permanent=True)
     return target.hook

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.servers.schema import file_faults, servers
+from core.servers.server import Server
 from core.sites import Document
-from remediator.actions.action import Server, Target
+from remediator.actions.action import Target
 from remediator.playbooks import Playbook
-from remediator.schema import file_faults, playbooks, servers, targets
+from remediator.schema import playbooks, targets
 
 
 @dataclass(frozen=True)

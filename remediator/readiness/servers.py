@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
+from core.servers.known_hosts import host_name, scan_line
+from core.servers.options import CONTAINER_NAME
+from core.servers.server import ActionError, Connector, Reason, Server, SshSettings
 from core.sites.validate import nearest
 from remediator import docker, wrapper
-from remediator.actions.action import ActionError, Connector, Reason, Server, SshSettings, Target, World
+from remediator.actions.action import Target, World
 from remediator.actions.run_hook import hook_fault
-from remediator.connect.known_hosts import host_name, scan_line
 from remediator.readiness.check import Check, Name
 from remediator.readiness.plan import ServerPlan
 
@@ -127,7 +129,7 @@ def _nearest(wanted: str, connector: Connector) -> str:
         result = connector.run(NAMES_ARGV, docker.LOOK_SECONDS)
     except ActionError:
         return ""
-    names = [name for name in result.stdout.split() if docker.CONTAINER_NAME.fullmatch(name)]
+    names = [name for name in result.stdout.split() if CONTAINER_NAME.fullmatch(name)]
     if result.exit_status != 0 or not names:
         return " (there is none at all)" if result.exit_status == 0 else ""
     return nearest(wanted, names) or f" (there are: {', '.join(sorted(names)[:5])})"

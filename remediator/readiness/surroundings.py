@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from remediator.actions.action import ActionError, LinodeClient, LinodeInstance, Reason, Server
+from core.servers.server import ActionError, Reason, Server
+from remediator.actions.action import LinodeClient, LinodeInstance
 from remediator.alertmanager_client import AlertmanagerClient
 from remediator.errors import AlertmanagerError, ExporterError
 from remediator.exporter_client import ExporterClient

@@ -33,7 +33,7 @@ SHORTER: dict[str, dict[str, float]] = {
     },
     "remediator.actions.power": {"EVENT_SECONDS": 5.0, "SETTLE_SECONDS": 20.0},
     "remediator.docker": {"LOOK_SECONDS": 2.0},
-    "remediator.connect.ssh": {
+    "core.servers.ssh": {
         "CONNECT_SECONDS": 1.5,
         "BANNER_SECONDS": 2.0,
         "AUTH_SECONDS": 2.0,

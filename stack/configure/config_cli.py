@@ -12,9 +12,9 @@ import click
 from core.environment import load_environment
 from core.faults import ConfigError, Fault
 from core.secrets import MASK
+from core.servers.schema import file_faults, servers
 from core.sites import Document, load
 from exporter.configuration import refuse_unreadable_files
-from remediator.schema import file_faults, servers
 from stack import checked
 from stack.configure.idle_playbooks import idle_playbooks
 from stack.configure.schema_cli import schema_command

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from core.servers.server import Server
 from core.sites import Document
-from remediator.actions.action import Server
 from remediator.options import RemediatorTop
 from remediator.playbooks import Playbook
 from remediator.schema import playbooks, targets

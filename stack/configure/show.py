@@ -8,14 +8,16 @@ import click
 import yaml
 
 from core.durations import format_duration
+from core.servers.schema import servers
+from core.servers.server import Server
 from core.sites import Document, Setting, Site, effective
 from exporter.configuration import BY_PROBER, default_timeout
 from exporter.site_options import SiteOptions, prober_of
 from exporter.target import instance
-from remediator.actions.action import Server, Target
+from remediator.actions.action import Target
 from remediator.incident import Kind
 from remediator.playbooks import PlannedStep, Playbook
-from remediator.schema import mode, needs_of, playbooks, servers, targets
+from remediator.schema import mode, needs_of, playbooks, targets
 from stack.alerting import site_mail_to
 from stack.errors import StackError
 from stack.parts import PARTS

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from core.secrets import Secret
+from core.servers.schema import servers
 from core.sites import Document, Options
 from exporter.site_options import SiteOptions, TopOptions
 from exporter.target import instance
-from remediator.schema import servers, targets
+from remediator.schema import targets
 from stack.configure.secret_words import SECRET_WORD
 from stack.settings import LOOPBACK, Smtp
 

@@ -93,7 +93,7 @@ def _mode() -> None:
 
 def _permission(name: str) -> Callable[[], None]:
     def allow() -> None:
-        from remediator.actions.action import Server
+        from core.servers.server import Server
 
         def read(self: Any, wanted: str) -> Any:
             return True if wanted == name else object.__getattribute__(self, wanted)
@@ -105,7 +105,7 @@ def _permission(name: str) -> Callable[[], None]:
 
 def _known_hosts() -> None:
     """Trust whatever host key is shown."""
-    from remediator.connect import ssh
+    from core.servers import ssh
 
     _replace(ssh, "verify", lambda _settings, _known, _shown: None)
 

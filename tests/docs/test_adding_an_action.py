@@ -11,19 +11,12 @@ from types import MappingProxyType
 
 import pytest
 
+from core.servers.schema import PART as SERVERS
+from core.servers.server import ActionError, CommandResult, Reason, Server
 from core.sites import load
 from exporter.schema import PART as EXPORTER
 from remediator import actions, playbook_options
-from remediator.actions.action import (
-    Action,
-    ActionError,
-    CommandResult,
-    Progress,
-    Reason,
-    Server,
-    Target,
-    World,
-)
+from remediator.actions.action import Action, Progress, Target, World
 from remediator.schema import PART, playbooks
 from tests.remediator.machine import Machine
 
@@ -104,7 +97,7 @@ def test_with_its_one_line_in_the_registry_a_playbook_may_name_it(
     (tmp_path / "sites.yml").write_text(
         f"servers: {{web: {{ssh: a@198.51.100.1}}}}\n{lines}\nsites: [{site}]\n"
     )
-    found = playbooks(load(tmp_path / "sites.yml", (EXPORTER, PART)))["www"]
+    found = playbooks(load(tmp_path / "sites.yml", (EXPORTER, SERVERS, PART)))["www"]
     assert [one.action for one in found.does_not_answer] == ["start_container", "restart_container"]
 
 
@@ -119,4 +112,4 @@ def test_every_example_of_the_page_about_playbooks_is_valid(tmp_path: Path) -> N
         servers = "servers: {web-1: {ssh: a@198.51.100.1}}\n"
         sites = "" if "\nsites:" in text else 'sites: [{name: a, url: "http://127.0.0.1:1/"}]\n'
         (tmp_path / "sites.yml").write_text(f"{servers}{text}\n{sites}")
-        load(tmp_path / "sites.yml", (EXPORTER, PART))
+        load(tmp_path / "sites.yml", (EXPORTER, SERVERS, PART))

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from core.environment import load_environment
 from core.faults import ConfigError
+from core.servers.server import Reason as ActionReason
 from core.sites import load
 from exporter.reason import Reason as ProbeReason
-from remediator.actions.action import Reason as ActionReason
 from remediator.guards import GUARDS
 from remediator.incident import Reason as DecisionReason
 from stack.cli import COMMANDS, NOTIFICATIONS

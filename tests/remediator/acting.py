@@ -2,7 +2,8 @@
 
 import pytest
 
-from remediator.actions.action import Action, ActionError, Marks, Progress, Step, Target, World
+from core.servers.server import ActionError
+from remediator.actions.action import Action, Marks, Progress, Step, Target, World
 from tests.waiting import until
 
 

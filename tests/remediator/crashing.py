@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core import logs
 from core.secrets import Secret
+from core.servers.schema import PART as SERVERS
 from exporter.schema import PART as EXPORTER
 from remediator import playbooks
 from remediator.actions import power
@@ -98,7 +99,7 @@ def main(folder: Path, point: str, action: str, exporter: str, port: int) -> Non
     linode = os.environ.get("FAKE_LINODE")
     settings = Settings(
         config_file=folder / "sites.yml",
-        parts=(EXPORTER, PART),
+        parts=(EXPORTER, SERVERS, PART),
         storage_url=os.environ["STORAGE_URL"],
         exporter_url=exporter,
         alertmanager_url=exporter,

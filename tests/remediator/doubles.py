@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 from flask.testing import FlaskClient
 
 from core.secrets import Secret
+from core.servers.schema import PART as SERVERS
+from core.servers.server import ActionError, Reason
 from exporter.schema import PART as EXPORTER
-from remediator.actions.action import ActionError, Marks, Progress, Reason, Step, Target, World
+from remediator.actions.action import Marks, Progress, Step, Target, World
 from remediator.schema import PART
 from remediator.seen import Look
 from remediator.service import Remediator, Settings
@@ -317,7 +319,7 @@ def lab(
     ):
         settings = Settings(
             config_file=file,
-            parts=(EXPORTER, PART),
+            parts=(EXPORTER, SERVERS, PART),
             storage_url=storage_url(folder),
             exporter_url=exporter_url,
             alertmanager_url=alertmanager_url,

@@ -3,8 +3,8 @@
 import random
 import string
 
+from core.servers.ssh import command_line
 from remediator import docker, wrapper
-from remediator.connect.ssh import command_line
 
 TOKEN = "0123456789abcdef" * 2
 FOREIGN_ID = "c" * 64

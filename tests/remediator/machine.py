@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
-from remediator.actions.action import ActionError, CommandResult, Connector, Reason, Server
+from core.servers.server import ActionError, CommandResult, Connector, Reason, Server
 
 
 @dataclass

@@ -8,19 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from core.servers import connect
+from core.servers.server import ActionError, Reason, Server, SshSettings
 from remediator.actions import ACTIONS
-from remediator.actions.action import (
-    ActionError,
-    Marks,
-    Progress,
-    Reason,
-    Server,
-    SshSettings,
-    Step,
-    Target,
-    World,
-)
-from remediator.connect import connect
+from remediator.actions.action import Marks, Progress, Step, Target, World
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
 from tests.remediator import acting
 from tests.remediator.machine import Machine

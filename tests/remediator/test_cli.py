@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from core.servers.schema import PART as SERVERS
 from exporter.schema import PART as EXPORTER
 from remediator.cli import remediator_command
 from remediator.schema import PART
@@ -24,7 +25,9 @@ def run(folder: Path, *arguments: str, environ: dict[str, str] = TOKENS) -> Resu
         f"{name}{end}" for name in ("WEBHOOK_TOKEN", "API_TOKEN", "LINODE_TOKEN") for end in ("", "_FILE")
     ]
     clean: dict[str, str | None] = dict.fromkeys(names)
-    return CliRunner().invoke(remediator_command, flags, env={**clean, **environ}, obj=(EXPORTER, PART))
+    return CliRunner().invoke(
+        remediator_command, flags, env={**clean, **environ}, obj=(EXPORTER, SERVERS, PART)
+    )
 
 
 def told(result: Result) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.actions.action import Server, SshSettings, Target
+from core.servers.server import Server, SshSettings
+from remediator.actions.action import Target
 from remediator.decide import decide, passes_with
 from remediator.facts import Facts, Limits, Sites, Step, Untold
 from remediator.guards import GUARDS

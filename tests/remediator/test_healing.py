@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from remediator.actions.action import ActionError, Progress, Reason, Step
+from core.servers.server import ActionError, Reason
+from remediator.actions.action import Progress, Step
 from tests.remediator.doubles import API, SITES, Lab, lab, slower
 from tests.waiting import until
 

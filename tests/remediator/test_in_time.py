@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from core.servers.server import ActionError, CommandResult, Server
 from remediator import docker
-from remediator.actions.action import ActionError, CommandResult, LinodeClient, Server, World
+from remediator.actions.action import LinodeClient, World
 from remediator.in_time import in_time
 
 WRITTEN, SECONDS = 1000.0, 10.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.secrets import Secret
-from remediator.actions.action import ActionError, Reason
+from core.servers.server import ActionError, Reason
 from remediator.linode import LinodeAPI
 from tests.linode_fake import LINODE, TOKEN, FakeLinode, running_linode_api
 from tests.ports import free_port

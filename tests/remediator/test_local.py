@@ -2,10 +2,10 @@ import time
 
 import pytest
 
-from remediator.actions.action import ActionError, Reason, Server
-from remediator.connect import connect
-from remediator.connect.local import LocalConnector
-from remediator.connect.output import MOST_BYTES
+from core.servers import connect
+from core.servers.local import LocalConnector
+from core.servers.output import MOST_BYTES
+from core.servers.server import ActionError, Reason, Server
 
 
 def test_a_local_server_runs_commands_here() -> None:

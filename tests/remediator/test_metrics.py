@@ -8,7 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
-from remediator.actions.action import Progress, Reason, Step
+from core.servers.server import Reason
+from remediator.actions.action import Progress, Step
 from remediator.guards import GUARDS
 from remediator.store.database import Store
 from remediator.store.incidents import open_incidents, summaries

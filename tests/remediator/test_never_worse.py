@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from core.servers.kept import KeptConnections
+from core.servers.server import CommandResult, Server, SshSettings
 from remediator import stages
-from remediator.actions.action import CommandResult, Progress, Server, SshSettings, Step
+from remediator.actions.action import Progress, Step
 from remediator.clock import SteadyClock
-from remediator.connect.kept import KeptConnections
 from remediator.errors import StartError
 from remediator.facts import Sites
 from remediator.only_one import only_one

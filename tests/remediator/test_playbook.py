@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from core.faults import ConfigError
+from core.servers.schema import PART as SERVERS
+from core.servers.server import Server, SshSettings
 from core.sites import load
 from exporter.schema import PART as EXPORTER
 from remediator.actions import ACTIONS
-from remediator.actions.action import JSON, Server, SshSettings, Target
+from remediator.actions.action import JSON, Target
 from remediator.facts import Facts, Step
 from remediator.findings import read, sentence
 from remediator.guards.cooldown import cooldown
@@ -271,7 +273,7 @@ sites:
 
 def policy(folder: Path, text: str = SITES) -> Policy:
     (folder / "sites.yml").write_text(text)
-    return policy_of(load(folder / "sites.yml", (EXPORTER, PART)), Timing())
+    return policy_of(load(folder / "sites.yml", (EXPORTER, SERVERS, PART)), Timing())
 
 
 def test_playbooks_of_the_file_become_values_with_names_of_their_own(tmp_path: Path) -> None:

@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from core.servers import connect
+from core.servers.schema import PART as SERVERS
+from core.servers.server import ActionError, Connector, Reason, Server, SshSettings
 from core.sites import Document, load
 from exporter.schema import PART as EXPORTER
-from remediator.actions.action import (
-    ActionError,
-    Connector,
-    LinodeClient,
-    Reason,
-    Server,
-    SshSettings,
-    Target,
-    World,
-)
+from remediator.actions.action import LinodeClient, Target, World
 from remediator.alertmanager_client import AlertmanagerClient
-from remediator.connect import connect
 from remediator.exporter_client import ExporterClient
 from remediator.metrics import Metrics
 from remediator.readiness import Rounds, Surroundings, examine, plan_of
@@ -57,7 +50,7 @@ def document(tmp_path: Path) -> Document:
 
 def written(folder: Path, text: str) -> Document:
     (folder / "sites.yml").write_text(text)
-    return load(folder / "sites.yml", (EXPORTER, PART))
+    return load(folder / "sites.yml", (EXPORTER, SERVERS, PART))
 
 
 def test_the_plan_has_each_container_once_and_the_hooks_of_its_playbooks(document: Document) -> None:

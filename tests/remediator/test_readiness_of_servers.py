@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from remediator.actions.action import Server, Target, World
-from remediator.connect import connect
+from core.servers import connect
+from core.servers.server import Server
+from remediator.actions.action import Target, World
 from remediator.readiness import servers
 from remediator.readiness.check import Check
 from remediator.readiness.plan import ServerPlan

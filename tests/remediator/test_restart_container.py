@@ -9,19 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from core.servers import connect
+from core.servers.server import ActionError, Reason, Server
 from remediator import evidence
 from remediator.actions import ACTIONS, restart_container
-from remediator.actions.action import (
-    ActionError,
-    Marks,
-    Progress,
-    Reason,
-    Server,
-    Step,
-    Target,
-    World,
-)
-from remediator.connect import connect
+from remediator.actions.action import Marks, Progress, Step, Target, World
 from remediator.findings import Findings, read, sentence
 from remediator.incident import Kind
 from remediator.playbook import hindrance

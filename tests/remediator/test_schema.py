@@ -5,16 +5,17 @@ import pytest
 import yaml
 
 from core.faults import ConfigError
+from core.servers import schema as servers_schema
+from core.servers.server import Server, SshSettings
 from core.sites import Document, Options, Part, json_schema, load
 from remediator import schema
-from remediator.actions.action import Server, SshSettings
 
 
 class Url(Options):
     url: str = ""
 
 
-PARTS = (Part("exporter", site=Url), schema.PART)
+PARTS = (Part("exporter", site=Url), servers_schema.PART, schema.PART)
 SERVERS = {"web-1": {"ssh": "10.0.0.11", "linode": 101, "may_reboot": True}, "db-1": {"ssh": "10.0.0.21"}}
 
 
@@ -54,7 +55,7 @@ def ssh_of(server: Server) -> SshSettings:
 def test_ssh_is_written_as_people_write_it(
     tmp_path: Path, text: str, user: str, host: str, port: int
 ) -> None:
-    ssh = ssh_of(schema.servers(read(tmp_path, servers={"web": {"ssh": text}}))["web"])
+    ssh = ssh_of(servers_schema.servers(read(tmp_path, servers={"web": {"ssh": text}}))["web"])
     assert (ssh.user, ssh.host, ssh.port) == (user, host, port)
 
 
@@ -78,7 +79,7 @@ def test_a_servers_own_words_go_before_the_defaults(tmp_path: Path) -> None:
             "b": {"ssh": {"host": "10.0.0.2", "user": "root", "key_file": "/k"}},
         },
     )
-    servers = schema.servers(document)
+    servers = servers_schema.servers(document)
     assert ssh_of(servers["a"]) == SshSettings(
         "10.0.0.1", 2200, "medic", tmp_path / "keys/medic", Path("/etc/known")
     )
@@ -88,15 +89,16 @@ def test_a_servers_own_words_go_before_the_defaults(tmp_path: Path) -> None:
 def test_a_new_user_names_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     document = read(tmp_path, servers={"web": {"ssh": "web"}})
-    assert ssh_of(schema.servers(document)["web"]).key_file is None
+    assert ssh_of(servers_schema.servers(document)["web"]).key_file is None
     for place in (tmp_path / "home/.ssh", tmp_path / "keys"):
         place.mkdir(parents=True)
         (place / "id_ed25519").write_text("key")
-        assert ssh_of(schema.servers(document)["web"]).key_file == place / "id_ed25519"
+        assert ssh_of(servers_schema.servers(document)["web"]).key_file == place / "id_ed25519"
     (tmp_path / "home/.ssh/known_hosts").write_text("")
-    assert ssh_of(schema.servers(document)["web"]).known_hosts_file == tmp_path / "home/.ssh/known_hosts"
+    known = ssh_of(servers_schema.servers(document)["web"]).known_hosts_file
+    assert known == tmp_path / "home/.ssh/known_hosts"
     (tmp_path / "known_hosts").write_text("")
-    assert ssh_of(schema.servers(document)["web"]).known_hosts_file == tmp_path / "known_hosts"
+    assert ssh_of(servers_schema.servers(document)["web"]).known_hosts_file == tmp_path / "known_hosts"
 
 
 def test_targets_say_what_heals_a_site(tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_the_files_of_keys_are_looked_at_only_where_they_are_needed(tmp_path: Pa
     document = read(
         tmp_path, servers={"web": {"ssh": {"host": "web", "key_file": "medic", "known_hosts_file": "known"}}}
     )
-    first = [str(fault) for fault in schema.file_faults(document)]
+    first = [str(fault) for fault in servers_schema.file_faults(document)]
     assert [line.partition(": ")[2].partition(":")[0] for line in first] == [
         "servers.web.ssh.key_file",
         "servers.web.ssh.known_hosts_file",
@@ -226,11 +228,11 @@ def test_the_files_of_keys_are_looked_at_only_where_they_are_needed(tmp_path: Pa
     key.write_text("key")
     known.write_text("")
     key.chmod(0o644)
-    assert [fault.message for fault in schema.file_faults(document)] == [
+    assert [fault.message for fault in servers_schema.file_faults(document)] == [
         f"others may read {key}: chmod 600 {key}"
     ]
     key.chmod(0o600)
-    assert schema.file_faults(document) == []
+    assert servers_schema.file_faults(document) == []
 
 
 def test_shares_are_written_in_per_cent_or_as_a_ratio(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from remediator.actions.action import ActionError, Reason, SshSettings
-from remediator.connect import ssh
-from remediator.connect.output import MOST_BYTES
-from remediator.connect.ssh import SshConnector, command_line
+from core.servers import ssh
+from core.servers.output import MOST_BYTES
+from core.servers.server import ActionError, Reason, SshSettings
+from core.servers.ssh import SshConnector, command_line
 from tests.ports import free_port
 from tests.ssh_server import SshServer, make_key, running_ssh_server
 from tests.waiting import until

@@ -8,7 +8,8 @@ from unittest.mock import patch
 
 import pytest
 
-from remediator.actions.action import Progress, Reason, Step
+from core.servers.server import Reason
+from remediator.actions.action import Progress, Step
 from remediator.errors import StoreError
 from remediator.store import news as store_news
 from tests.remediator.doubles import API, SITES, Lab, lab

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from core.servers.server import ActionError, CommandResult, Reason
+from core.servers.ssh import command_line
 from remediator import docker, wrapper
-from remediator.actions.action import ActionError, CommandResult, Reason
-from remediator.connect.ssh import command_line
 from tests.remediator.hostile_commands import COMPOSE, FOREIGN_ID, TABLE, TOKEN, allowed_after_all, mutations
 from tests.remediator.wrapped import Wrapped, shells
 from tests.waiting import until

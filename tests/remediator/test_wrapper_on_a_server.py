@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from core.servers import connect
+from core.servers.server import ActionError, Reason
 from remediator import docker, evidence, wrapper
 from remediator.actions import ACTIONS, restart_container
-from remediator.actions.action import ActionError, Marks, Progress, Reason, Step, Target, World
-from remediator.connect import connect
+from remediator.actions.action import Marks, Progress, Step, Target, World
 from tests.docker_engine import DockerEngine, needs_docker, running_engine
 from tests.remediator import acting
 from tests.remediator.wrapped import Wrapped

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from core import logs
 from core.secrets import Secret
+from core.servers.schema import PART as SERVERS
+from core.servers.server import CommandResult, Server
 from exporter.schema import PART as EXPORTER
 from remediator import service
 from remediator.actions import restart_container
-from remediator.actions.action import CommandResult, Marks, Server, Target, World
+from remediator.actions.action import Marks, Target, World
 from remediator.actions.restart_container import RestartContainer
 from remediator.clock import SteadyClock
 from remediator.schema import PART
@@ -107,7 +109,7 @@ def main(folder: Path, point: str, exporter: str, alertmanager: str, port: int) 
     service.connect = connect  # type: ignore[assignment,attr-defined]
     settings = Settings(
         config_file=folder / "sites.yml",
-        parts=(EXPORTER, PART),
+        parts=(EXPORTER, SERVERS, PART),
         storage_url=os.environ["STORAGE_URL"],
         exporter_url=exporter,
         alertmanager_url=alertmanager,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from remediator.actions.action import JSON, Server, SshSettings, Target
+from core.servers.server import Server, SshSettings
+from remediator.actions.action import JSON, Target
 from remediator.facts import Facts, Limits, Sites, Untold
 from remediator.holds import Maintenance, Pause
 from remediator.incident import REVISABLE, Incident, Mode, State

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from core.servers import connect
+from core.servers.ssh import SshConnector
 from core.sites import load
 from remediator.actions import ACTIONS
 from remediator.actions.action import Progress, Target, World
-from remediator.connect import connect
-from remediator.connect.ssh import SshConnector
 from remediator.readiness import plan_of, servers
 from remediator.schema import targets
 from stack.errors import StackError

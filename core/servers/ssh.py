@@ -20,9 +20,9 @@ from typing import Self
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
-from remediator.actions.action import ActionError, CommandResult, Reason, SshSettings
-from remediator.connect.known_hosts import KnownKeys, known_keys, verify
-from remediator.connect.output import CappedOutput
+from core.servers.known_hosts import KnownKeys, known_keys, verify
+from core.servers.output import CappedOutput
+from core.servers.server import ActionError, CommandResult, Reason, SshSettings
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks of what is told here in a line
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from paramiko import HostKeys, PKey, SSHException
 from paramiko.hostkeys import HostKeyEntry
 
-from remediator.actions.action import ActionError, Reason, SshSettings
+from core.servers.server import ActionError, Reason, SshSettings
 
 _SCAN_TYPES = {"ssh-rsa": "rsa", "ssh-ed25519": "ed25519"}
 _REVOKED = "@revoked"

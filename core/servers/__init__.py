@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediator.actions.action import ActionError, Connector, Reason, Server
-from remediator.connect.local import LocalConnector
-from remediator.connect.ssh import SshConnector
+from core.servers.local import LocalConnector
+from core.servers.server import ActionError, Connector, Reason, Server
+from core.servers.ssh import SshConnector
 
 
 def connect(server: Server) -> Connector:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from remediator.actions.action import ActionError, CommandResult, Connector, Server
+from core.servers.server import ActionError, CommandResult, Connector, Server
 
 
 class KeptConnections:

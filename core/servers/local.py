@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Self
 
-from remediator.actions.action import ActionError, CommandResult, Reason
-from remediator.connect.output import CappedOutput
+from core.servers.output import CappedOutput
+from core.servers.server import ActionError, CommandResult, Reason
 
 
 class LocalConnector:
