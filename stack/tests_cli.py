@@ -1,9 +1,11 @@
 """`./sitemedic test`: the checks and the tests, and a closing word on what was skipped."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -31,6 +33,11 @@ CHECKS = {
     "ruff format": ("ruff", "format", "--check", "."),
     "mypy --strict": ("mypy", "--strict", *(word for name in SOURCES for word in ("-p", name))),
 }
+
+TESTS_FAILED = 1
+"""pytest's exit status where tests ran and some failed."""
+MOST_RETRIED = 5
+"""Failed tests that may be a busy machine's doing; more are not tried again."""
 
 
 @click.command("test", context_settings={"ignore_unknown_options": True})
@@ -81,10 +88,34 @@ def _check(name: str) -> bool:
 
 
 def _run_tests(full: bool, pytest_args: tuple[str, ...]) -> int:
+    """Return pytest's exit status; what failed beside others, and passes alone, is told but fails nothing."""
+    if pytest_args:
+        return _pytest(full, *pytest_args)
     # Most tests wait for real programs: one more at once than there are cores, each file in one process.
     # Some long ones look at how soon things are done: then as many as there are cores.
     workers = "auto" if full else str((os.cpu_count() or 1) + 1)
-    whole = () if pytest_args else ("-n", workers, "--dist", "loadfile")
-    command = [sys.executable, "-m", "pytest", *(("--full",) if full else ()), *whole, *pytest_args]
+    with TemporaryDirectory(prefix="sitemedic-tests-") as folder:
+        remembering = ("-o", f"cache_dir={folder}")
+        status = _pytest(full, *remembering, "-n", workers, "--dist", "loadfile")
+        failed = _failed(Path(folder))
+        if status != TESTS_FAILED or not 0 < len(failed) <= MOST_RETRIED:
+            return status
+        click.echo(f"\n{len(failed)} failed beside other tests on a busy machine: once more, each alone.")
+        status = _pytest(full, *remembering, "--last-failed", "--last-failed-no-failures", "none")
+        for name in sorted(failed - _failed(Path(folder))):
+            click.echo(f"UNSTEADY: {name} failed beside other tests and passed alone")
+    return status
+
+
+def _pytest(full: bool, *arguments: str) -> int:
+    command = [sys.executable, "-m", "pytest", *(("--full",) if full else ()), *arguments]
     folder = Path.cwd() if Path.cwd().is_relative_to(ROOT) else ROOT
     return subprocess.run(command, cwd=folder, check=False).returncode
+
+
+def _failed(cache: Path) -> frozenset[str]:
+    """Return the tests that failed in the last run, by pytest's own record."""
+    try:
+        return frozenset(json.loads((cache / "v/cache/lastfailed").read_text("utf-8")))
+    except FileNotFoundError:
+        return frozenset()
