@@ -45,8 +45,6 @@ def run(project: Path, unsteady: int, *, sound: bool = True) -> int:
 def test_what_passes_alone_is_told_and_fails_nothing(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    project: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
     assert run(project, unsteady=1) == 0
     told = capfd.readouterr().out
     assert "1 failed beside other tests on a busy machine: once more, each alone." in told
