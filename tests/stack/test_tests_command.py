@@ -30,7 +30,7 @@ def test_steady():
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:schemathesis -p no:hypothesispytest\n")
     (tmp_path / "conftest.py").write_text(CONFTEST)
     monkeypatch.setattr(tests_cli, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
