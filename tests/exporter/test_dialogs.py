@@ -6,6 +6,8 @@ import pytest
 import trustme
 import yaml
 
+from benchmarks.faults.dialogs import SCRIPTS
+from benchmarks.faults.peer import speaking
 from exporter.exposition import probe_text
 from exporter.labels import Labels
 from exporter.lines import HEADERS, result_lines
@@ -14,7 +16,6 @@ from exporter.probers import ProbeLog
 from exporter.reason import Reason
 from exporter.result import Result
 from tests.exporter.certificates import context, ends_in
-from tests.exporter.dialog_servers import SCRIPTS, speaking
 from tests.exporter.loopback import probed, run, tcp_module
 
 

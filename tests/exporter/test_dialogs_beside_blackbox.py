@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from benchmarks.faults.dialogs import SCRIPTS
+from benchmarks.faults.peer import speaking
 from tests.exporter.beside import Beside, beside, without
 from tests.exporter.certificates import context
-from tests.exporter.dialog_servers import SCRIPTS, speaking
 from tests.smtp_server import smtp_server
 from tests.ssh_server import running_ssh_server
 

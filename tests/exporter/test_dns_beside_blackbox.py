@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from benchmarks.faults.name_server import ODD, odd_server
 from tests.exporter.beside import Beside, beside, without
-from tests.exporter.name_servers import DIGEST, KEY, ODD, SERIAL, nsd, odd_server
+from tests.exporter.name_servers import DIGEST, KEY, SERIAL, nsd
 from tests.ports import free_port
 
 pytestmark = pytest.mark.needs("prometheus-blackbox-exporter", "nsd")

@@ -5,6 +5,7 @@ from typing import Any
 import dns.message
 import pytest
 
+from benchmarks.faults.name_server import ODD, odd_server
 from exporter.module import Module
 from exporter.probe import Probers
 from exporter.probers.dns import Question, parse_question
@@ -12,7 +13,6 @@ from exporter.probers.dns_options import DNSOptions
 from exporter.reason import Reason
 from exporter.target import TargetError
 from tests.exporter.loopback import probed, run
-from tests.exporter.name_servers import ODD, odd_server
 
 GARBLED = 500
 
