@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from core.servers.containers import Choices, DockerApiOptions
 from core.sites import Options
 
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -76,6 +77,8 @@ class ServerOptions(Options):
     linode: int | None = Field(None, gt=0, description="Its Linode's id: identifies, allows nothing.")
     may_reboot: bool = Field(False, description="Allows reboots of its Linode.")
     may_boot: bool = Field(False, description="Allows to boot its Linode when it is switched off.")
+    containers: Choices = Field(None, description="Watched beside those of recover:; off: none of them.")
+    docker_api: DockerApiOptions | None = Field(None, description="Another way to watch its containers.")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> ServerOptions:
@@ -87,6 +90,10 @@ class ServerOptions(Options):
             raise ValueError("may_reboot needs linode: the id of the Linode to reboot")
         if self.may_boot and self.linode is None:
             raise ValueError("may_boot needs linode: the id of the Linode to boot")
+        if self.ssh is not None and self.docker_api is not None and self.docker_api.url.startswith("unix:"):
+            raise ValueError(
+                "docker_api: a socket is this machine's: write tcp://host:2376, or docker: local"
+            )
         return self
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.faults import Fault
+from core.servers.containers import DockerApiOptions
 from core.servers.known_hosts import scan_line
 from core.servers.options import ServerOptions, ServersDefaults, ServersTop, SshDefaults, SshOptions
-from core.servers.server import Server, SshSettings
+from core.servers.server import DockerApi, Server, SshSettings
 from core.sites import Document, Part
 
 _KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -58,7 +59,13 @@ def _server(name: str, options: ServerOptions, common: SshDefaults, folder: Path
         may_reboot=options.may_reboot,
         may_boot=options.may_boot,
         local=options.docker == "local",
+        docker_api=None if options.docker_api is None else _docker_api(options.docker_api, folder),
     )
+
+
+def _docker_api(own: DockerApiOptions, folder: Path) -> DockerApi:
+    files = {key: getattr(own, key) for key in ("ca_file", "cert_file", "key_file")}
+    return DockerApi(own.url, **{key: path and _absolute(path, folder) for key, path in files.items()})
 
 
 def _ssh(own: SshOptions, common: SshDefaults, folder: Path) -> SshSettings:

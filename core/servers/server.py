@@ -63,6 +63,19 @@ class SshSettings:
 
 
 @dataclass(frozen=True)
+class DockerApi:
+    """Where a server's engine is asked about its containers, beside SSH; the paths are absolute.
+
+    `url` is tcp://host:port, or unix:///path on this machine. TLS is spoken where there is a ca_file.
+    """
+
+    url: str
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True)
 class Server:
     """A machine of sites.yml: `local` means the machine that the remediator itself runs on."""
 
@@ -72,6 +85,8 @@ class Server:
     may_reboot: bool = False
     may_boot: bool = False
     local: bool = False
+    docker_api: DockerApi | None = None
+    """Only for watching; nothing is healed through it."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from paramiko.pkey import UnknownKeyType
 from core.servers.known_hosts import KnownKeys, known_keys, verify
 from core.servers.output import CappedOutput
 from core.servers.server import ActionError, CommandResult, Reason, SshSettings
+from core.servers.ssh_stream import SshStream
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks of what is told here in a line
 
@@ -76,6 +77,28 @@ class SshConnector:
                 return self._drain(channel, argv, deadline)
             finally:
                 channel.close()
+
+    def stream(self, argv: Sequence[str], timeout: float) -> SshStream:
+        """Start one argument list, within `timeout` seconds, and return its output to be read.
+
+        Raises ActionError as `run` does; where the connection is lost at the start, `unreachable`.
+        """
+        deadline = time.monotonic() + timeout
+        with _Watchdog(self._transport, timeout + _LATE_OUTPUT_SECONDS):
+            channel = self._channel(timeout)
+            try:
+                channel.exec_command(command_line(argv).encode())
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                self._not_started(error, argv, deadline)
+                raise ActionError(
+                    f"the SSH connection to {self._where} was lost", reason=Reason.UNREACHABLE
+                ) from error
+            return SshStream(channel)
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the connection has not been seen to end."""
+        return bool(self._transport.is_active())
 
     def close(self) -> None:
         """Close the connection."""

@@ -53,6 +53,15 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """What the engine's machine has: the limit of a container that has none."""
+
+    cores: int
+    memory: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """One interface's counters, in bytes and packets since the container started."""
 
@@ -135,6 +144,9 @@ class Source(Protocol):
 
     async def containers(self) -> list[Container]:
         """Return every container that may be seen, running or not, in one call."""
+
+    async def machine(self) -> Machine:
+        """Return what the machine has, in one call that is made once a connection."""
 
     async def usage(self, ids: Collection[str]) -> Mapping[str, Usage]:
         """Return what the running ones of these use, by id; one that has ended meanwhile is left out."""
