@@ -18,7 +18,8 @@ from core.faults import ConfigError
 from core.logs import fields
 from core.secrets import Secret, from_environment, read_secret_file
 from demo import control as machine_control
-from demo import linode_api, mailbox_web, site
+from demo import linode_api, mailbox_web
+from demo.app.serve import DATABASE, serve
 from demo.configuration import LINODE, SERVER
 from demo.linode_state import Account
 from demo.machine import BOOT_SECONDS, SLOW_SECONDS, Machine, MachineError, MachineSettings
@@ -102,12 +103,12 @@ def mailbox_command(smtp_port: int, http_port: int, folder: Path, host: str, use
     _run(lambda: _mailbox(host, smtp_port, http_port, folder.absolute(), username, password))
 
 
-@main.command("site")
+@main.command("app", help=f"Run the website alone. Its database: {DATABASE}[_FILE], else shop.db here.")
 @click.option("--port", type=_PORT, required=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-def site_command(port: int, host: str) -> None:
+def app_command(port: int, host: str) -> None:
     """Run the website alone; faults come in through its standard input."""
-    sys.exit(site.serve(host, port))
+    sys.exit(serve(host, port, os.environ))
 
 
 async def _machine(settings: MachineSettings) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from demo.app.pages import MARKER
 from demo.machine import CONTAINER_NAME
-from demo.site import MARKER
 
 SITE = "shop"
 SERVER = "demo"

@@ -16,7 +16,7 @@ from typing import Any
 
 from demo.keeper import die_with_parent
 
-SITE_SCRIPT = Path(__file__).with_name("site.py")
+ROOT = Path(__file__).resolve().parents[1]
 NEVER = "0001-01-01T00:00:00Z"
 KEPT_LOG_LINES = 2000
 LOST_POWER_STATUS = 255  # what dockerd notes for a container that it finds dead after an unclean boot
@@ -40,6 +40,8 @@ class Container:
     name: str
     host: str
     port: int
+    folder: Path
+    """What the container may write to: its volume."""
     image: str = "demo/shop:1.0"
     id: str = field(default_factory=lambda: secrets.token_hex(32))
     labels: Mapping[str, str] = field(default_factory=lambda: dict(LABELS))
@@ -124,9 +126,11 @@ class Container:
         }
 
     async def _spawn(self) -> None:
-        argv = [sys.executable, "-I", "-S", str(SITE_SCRIPT), "--host", self.host, "--port", str(self.port)]
+        argv = [sys.executable, "-m", "demo.app", "--host", self.host, "--port", str(self.port)]
         self._process = await asyncio.create_subprocess_exec(
             *argv,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -62,7 +62,7 @@ class Machine:
     def __init__(self, settings: MachineSettings) -> None:
         self._settings = settings
         folder = settings.folder
-        self.container = Container(CONTAINER_NAME, settings.host, settings.site_port)
+        self.container = Container(CONTAINER_NAME, settings.host, settings.site_port, folder / "volume")
         self.sshd = Sshd(
             folder / "ssh",
             folder / "keys",
@@ -107,6 +107,7 @@ class Machine:
                 )
         settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         settings.folder.chmod(0o700)
+        self.container.folder.mkdir(exist_ok=True, mode=0o700)
         self.token = secrets.token_urlsafe(32)
         self.token_file.touch(mode=0o600)
         self.token_file.chmod(0o600)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from demo.docker_cli import Answer, run
 
 @pytest.fixture
 def container() -> Container:
-    return Container("demo-shop", "127.0.0.1", 8080)
+    return Container("demo-shop", "127.0.0.1", 8080, Path("/nonexistent"))
 
 
 def docker(container: Container, *argv: str) -> Answer:

@@ -32,7 +32,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMachine
 @pytest.fixture
 def machine(started: RunningMachine) -> RunningMachine:
     assert started.order("/mend").ok
-    until(lambda: started.site().ok, 5, "the site")
+    until(lambda: started.site().ok, 20, "the site")
     return started
 
 
@@ -108,7 +108,7 @@ def test_a_docker_restart_heals_a_site_that_answers_wrongly(
     assert broken.status_code == status
     assert machine.state()["fault"] == kind
     assert run(machine, "docker restart -t 3 demo-shop")[:2] == (0, "demo-shop\n")
-    until(lambda: "Welcome to the demo shop" in machine.site().text, 5, "the shop")
+    until(lambda: "Welcome to the demo shop" in machine.site().text, 20, "the shop")
     assert machine.state()["fault"] is None
     assert machine.state()["container"]["started_at"] > before  # type: ignore[index]
 
@@ -138,7 +138,7 @@ def test_a_dead_site_refuses_and_docker_start_brings_it_back(machine: RunningMac
     with pytest.raises(requests.ConnectionError):
         machine.site()
     assert run(machine, "docker start demo-shop")[0] == 0
-    until(lambda: machine.site().ok, 5, "the shop")
+    until(lambda: machine.site().ok, 20, "the shop")
 
 
 def test_an_unreachable_server_answers_neither_http_nor_ssh_until_it_is_rebooted(
@@ -157,7 +157,7 @@ def test_an_unreachable_server_answers_neither_http_nor_ssh_until_it_is_rebooted
     with pytest.raises(requests.ConnectionError):
         machine.site()
     assert run(machine, "docker start demo-shop")[0] == 0
-    until(lambda: "Welcome" in machine.site().text, 5, "the shop")
+    until(lambda: "Welcome" in machine.site().text, 20, "the shop")
 
 
 def test_a_machine_that_was_shut_down_stays_off_until_it_is_booted(machine: RunningMachine) -> None:
@@ -172,7 +172,7 @@ def test_a_machine_that_was_shut_down_stays_off_until_it_is_booted(machine: Runn
 def test_mending_brings_a_hung_server_and_its_site_back(machine: RunningMachine) -> None:
     assert machine.order("/break", {"kind": "unreachable"}).ok
     assert machine.order("/mend").ok
-    until(lambda: machine.site().ok, 5, "the shop")
+    until(lambda: machine.site().ok, 20, "the shop")
     assert run(machine, "true")[0] == 0
 
 
