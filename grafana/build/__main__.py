@@ -5,10 +5,10 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana.build import healing, itself, overview, site
+from grafana.build import containers, healing, itself, overview, site
 
 DASHBOARDS = Path(__file__).resolve().parent.parent / "dashboards"
-BOARDS = (overview.board, site.board, healing.board, itself.board)
+BOARDS = (overview.board, site.board, containers.board, healing.board, itself.board)
 
 
 def rendered() -> dict[Path, str]:

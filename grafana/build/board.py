@@ -24,7 +24,9 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana.build.panels import DATASOURCE, Link, Panel
 
 TAG = "sitemedic"
-OVERVIEW, SITE, HEALING, ITSELF = (f"sitemedic-{name}" for name in ("overview", "site", "healing", "itself"))
+OVERVIEW, SITE, CONTAINERS, HEALING, ITSELF = (
+    f"sitemedic-{name}" for name in ("overview", "site", "containers", "healing", "itself")
+)
 Variable = CustomVariable | QueryVariable
 
 
@@ -116,9 +118,26 @@ def to_site(name: str) -> Link:
     return Link("Open the site", url)
 
 
+def to_containers(server: str) -> Link:
+    """Return the link to a server's containers; `server` is Grafana's expression for its name."""
+    return Link("Open its containers", _containers(server))
+
+
+def to_container(server: str, name: str) -> Link:
+    """Return the link to one container alone, by Grafana's expressions for its server and its name."""
+    return Link("Open the container", f"{_containers(server)}&var-container=${{{name}:percentencode}}")
+
+
 def to_incident(number: str) -> Link:
     """Return the link to an incident in the console; `number` is Grafana's expression for its id."""
     return Link("Open in the console", f"${{console}}/incidents/${{{number}}}")
+
+
+def _containers(server: str) -> str:
+    return (
+        f"/d/{CONTAINERS}?var-datasource=${{datasource}}&${{__url_time_range}}"
+        f"&var-server=${{{server}:percentencode}}"
+    )
 
 
 def _others() -> DashboardLink:

@@ -62,3 +62,22 @@ CERTIFICATE = words(
 UP_OR_DOWN = words({"1": ("up", GOOD), "0": ("down", BAD)})
 YES_OR_NO = words({"1": ("yes", GOOD), "0": ("no", BAD)})
 FIRING = words({"1": ("firing", BAD)}, nothing="over")
+
+CONTAINER = words(
+    {
+        "0": ("running", GOOD),
+        "1": ("unhealthy", WARNING),
+        "2": ("created", NOTICE),
+        "3": ("paused", WARNING),
+        "4": ("restarting", BAD),
+        "5": ("removing", NOTICE),
+        "6": ("exited", BAD),
+        "7": ("dead", BAD),
+        "8": ("absent", BAD),
+    }
+)
+"""A container's state in Docker's words; unhealthy: it runs, and its own check fails."""
+
+HEALTH = words(
+    {"0": ("healthy", GOOD), "1": ("starting", NOTICE), "2": ("unhealthy", BAD)}, nothing="no check"
+)

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from grafana.build import limits, questions
-from grafana.build.board import OVERVIEW, Board, asked, to_incident, to_site
+from grafana.build.board import OVERVIEW, Board, asked, to_containers, to_incident, to_site
 from grafana.build.looks import BAD, CERTIFICATE, FIRING, GOOD, NOTICE, STATES, WARNING, YES_OR_NO, steps
 from grafana.build.panels import DATASOURCE, About, Panel, Series, lines, number, states
 from grafana.build.tables import Column, Label, rows
@@ -160,7 +160,7 @@ def _sites() -> Panel:
         Column("Certificate", questions.certificate_stage(WORST), mappings=CERTIFICATE),
         Column("Days", questions.certificate_days(WORST), decimals=0),
         Label("group", "Group"),
-        Label("server", "Server"),
+        Label("server", "Server", to_containers("__value.raw")),
         Column("Where", f"max by (site, group, server) (sitemedic_site_info{{{WORST}}})", hidden=True),
     ]
     return rows(about, cells, worst_first="Badness")

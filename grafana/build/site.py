@@ -2,9 +2,9 @@
 
 from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
 
-from grafana.build import limits, questions
-from grafana.build.board import SITE, Board, asked, marked, to_incident
-from grafana.build.looks import BAD, CERTIFICATE, FIRING, GOOD, STATES, WARNING, steps
+from grafana.build import container_questions, limits, questions
+from grafana.build.board import SITE, Board, asked, marked, to_container, to_incident
+from grafana.build.looks import BAD, CERTIFICATE, CONTAINER, FIRING, GOOD, STATES, WARNING, steps
 from grafana.build.panels import About, Panel, Series, lines, number, states
 from grafana.build.tables import Column, Label, rows
 
@@ -20,7 +20,7 @@ def board() -> Board:
         variables=[asked("site", "Site", "A site by name.", "label_values(sitemedic_site_info, site)")],
         annotations=_annotations(),
         first_glance=[*_now(), _timeline(), *_speed(), *_answers()],
-        rows=[("Alerts and incidents", _tables())],
+        rows=[("Alerts and incidents", _tables()), ("Its container", _container())],
     )
 
 
@@ -231,5 +231,35 @@ def _tables() -> list[Panel]:
                 Label("outcome", "Outcome"),
                 Column("Was", incidents, hidden=True),
             ],
+        ),
+    ]
+
+
+def _container() -> list[Panel]:
+    ask = container_questions
+    its = "{{name}} on {{server}}"
+    state = About("Container", "What the site's container is; a click opens it.", "short", 8, 7)
+    link = to_container("__field.labels.server", "__field.labels.name")
+    beside = "The dashed line is the container's `{}` of sites.yml, above which its alert fires."
+    return [
+        states(state, Series(ask.of_site(ask.state(""), THIS), its), CONTAINER, link),
+        *(
+            lines(
+                About(
+                    f"Container's {what}",
+                    f"Share of what it may use. {beside.format(key)}",
+                    "percentunit",
+                    8,
+                    7,
+                ),
+                [
+                    Series(ask.of_site(share, THIS), its),
+                    Series(
+                        ask.of_site(ask.each(f"sitemedic_container_{key}_threshold_ratio", ""), THIS), "limit"
+                    ),
+                ],
+                limit="/^limit$/",
+            )
+            for what, key, share in (("CPU", "cpu", ask.cpu("")), ("memory", "memory", ask.memory("")))
         ),
     ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FILES}
@@ -24,6 +26,12 @@ class Query:
 
     def __str__(self) -> str:
         return f"{self.board.removeprefix('sitemedic-')}: {self.asker}"
+
+
+def community(exporter: str) -> list[dict[str, Any]]:
+    """Return what dashboards that others made for an exporter ask; see community.yml."""
+    found: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "community.yml").read_text())
+    return [one for one in found if one.get("of", "blackbox_exporter") == exporter]
 
 
 def panels(board: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from tests.exporter.certificates import context
 from tests.exporter.loopback import always, answer, serving
 from tests.exporter.running import Site, site
 from tests.grafana.boards import ROOT
+from tests.grafana.container_page import container_page
 from tests.ports import free_port
 from tests.prometheus_server import PrometheusServer, prometheus_server
 from tests.rendering import MAIL, rendered_from
@@ -128,6 +129,15 @@ def _hurried(rules: Path) -> None:
         path.write_text(yaml.safe_dump(document))
 
 
+def _with_containers(prometheus: Path, page: str) -> None:
+    """Have Prometheus read the page about containers too."""
+    document = yaml.safe_load(prometheus.read_text())
+    document["scrape_configs"].append(
+        {"job_name": "containers", "honor_labels": True, "static_configs": [{"targets": [page]}]}
+    )
+    prometheus.write_text(yaml.safe_dump(document))
+
+
 def _python(folder: Path, port: int, log: str, *words: str) -> AbstractContextManager[Service]:
     tokens = [
         f"{name}_FILE={folder / 'data' / 'secrets' / name.lower()}" for name in ("WEBHOOK_TOKEN", "API_TOKEN")
@@ -142,6 +152,7 @@ def _start(run: Run, rendered: Rendered, stack: ExitStack) -> None:
     """Start the four services in the launcher's order."""
     folder, ports = run.folder, run.ports
     _hurried(rendered.prometheus.parent / "rules")
+    _with_containers(rendered.prometheus, stack.enter_context(container_page()))
     stack.enter_context(_python(folder, ports["EXPORTER"], "exporter.log", "exporter"))
     urls = [f"--{name.lower()}.url=http://127.0.0.1:{ports[name]}" for name in ("EXPORTER", "ALERTMANAGER")]
     storage = f"--storage.url=sqlite:///{folder / 'remediator.db'}"

@@ -18,7 +18,7 @@ import yaml
 from tests.exporter.certificates import context
 from tests.exporter.loopback import always, answer, serving
 from tests.exporter.running import exporter, site
-from tests.grafana.boards import filled, variable_expr
+from tests.grafana.boards import community, filled, variable_expr
 from tests.grafana.real_run import in_a_loop
 from tests.ports import free_port
 from tests.prometheus_server import PrometheusServer, prometheus_server
@@ -27,7 +27,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.needs("prometheus", "prometheus-blackbox-exporter")
 
-BOARDS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "community.yml").read_text())
+BOARDS = community("blackbox_exporter")
 QUERIES = [(f"{board['id']}", query) for board in BOARDS for query in board["queries"]]
 VARIABLES = [(f"{board['id']}", *one) for board in BOARDS for one in board["variables"].items()]
 EVERYTHING = dict.fromkeys(("job", "instance", "target", "targets"), ".+")

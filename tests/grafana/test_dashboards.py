@@ -11,9 +11,16 @@ import yaml
 from grafana.build import limits
 from grafana.build.__main__ import main, rendered
 from tests.docs.published import published_names
+from tests.grafana import container_page
 from tests.grafana.boards import BOARDS, FILES, ROOT, Query, all_panels, panels, queries, variables
 
-UIDS = ["sitemedic-healing", "sitemedic-itself", "sitemedic-overview", "sitemedic-site"]
+UIDS = [
+    "sitemedic-containers",
+    "sitemedic-healing",
+    "sitemedic-itself",
+    "sitemedic-overview",
+    "sitemedic-site",
+]
 PANELS = all_panels()
 # Grafana lays panels out in rows of 30 px with 8 px between them.
 ROW_HEIGHT, ROW_GAP = 30, 8
@@ -165,11 +172,13 @@ def recorded_names() -> set[str]:
 
 
 def test_every_metric_on_a_dashboard_is_one_that_is_published_or_recorded() -> None:
-    known = published_names() | recorded_names()
+    known = published_names() | recorded_names() | container_page.names()
     asked = {
         name
         for query in queries()
-        for name in re.findall(r"(?<![:\w])(?:probe_|sitemedic[_:]|site:|server:)[a-z0-9_:]+", query.expr)
+        for name in re.findall(
+            r"(?<![:\w])(?:probe_|container_|sitemedic[_:]|site:|server:)[a-z0-9_:]+", query.expr
+        )
     }
     assert len(asked) > 30
     assert not asked - known

@@ -20,7 +20,7 @@ EXCLUDED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "grafana/dashboards
     "exclusions"
 ]
 # Of the units that Grafana knows (packages/grafana-data/src/valueFormats/categories.ts), those used here.
-UNITS = {"none", "short", "s", "percentunit", "cps", "bytes", "dateTimeFromNow", "dtdurations"}
+UNITS = {"none", "short", "s", "percentunit", "cps", "bytes", "binBps", "dateTimeFromNow", "dtdurations"}
 SELECTORS = re.compile(r"(?<![\w:$])((?:probe_|sitemedic_|site:|up\b)[\w:]*)(\{[^}]*\})?")
 
 
@@ -187,7 +187,7 @@ def test_a_rule_finds_what_breaks_it(rule: str) -> None:
 def test_every_query_is_valid_promql(tmp_path: Path) -> None:
     stand_ins = {
         name: "1m" if name.startswith("__") else "25" if name == "rows" else ["a.b", "c|d"]
-        for name in ("__rate_interval", "__range", "rows", "group", "server", "site", "worst")
+        for name in ("__rate_interval", "__range", "rows", "group", "server", "site", "worst", "container")
     }
     asked: list[Query] = list(queries())
     rules = [

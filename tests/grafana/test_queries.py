@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.grafana.boards import BOARDS, Query, filled, queries, variable_expr, variables
+from tests.grafana.boards import BOARDS, Query, community, filled, queries, variable_expr, variables
 from tests.grafana.real_run import Run, real_run
 from tests.waiting import until
 
@@ -42,6 +42,8 @@ def worst_sites(run: Run) -> list[str]:
 def values(run: Run, board: str, site: str) -> dict[str, Any]:
     """Return what the variables of a dashboard stand for."""
     given: dict[str, Any] = {"__rate_interval": "5s", "__range": "2m"}
+    if board == "sitemedic-containers":
+        return given | {"server": ".*", "container": ".*"}
     if board == "sitemedic-overview":
         return given | {"rows": "25", "group": ".*", "server": ".*", "site": ".*", "worst": worst_sites(run)}
     return given | {"site": site}
@@ -63,8 +65,34 @@ def test_every_query_of_a_dashboard_has_an_answer(run: Run, query: Query) -> Non
     until(lambda: any(answered(run, query, site) for site in sites), 60, f"data for {query.expr}")
 
 
+CADVISOR = community("cadvisor")
+
+
+@pytest.mark.parametrize("query", [query for board in CADVISOR for query in board["queries"]])
+def test_a_panel_of_a_dashboard_for_cadvisor_shows_every_container_that_runs(run: Run, query: str) -> None:
+    given = dict.fromkeys(("host", "container"), ".+")
+
+    def shown() -> bool:
+        return {"shop", "worker"} <= {one["metric"]["name"] for one in run.asked(filled(query, given))}
+
+    until(shown, 60, f"both containers in {query}")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("host", {"machine"}), ("container", {"shop", "worker", "loop"})]
+)
+def test_a_variable_of_a_dashboard_for_cadvisor_knows_servers_and_containers(
+    run: Run, name: str, values: set[str]
+) -> None:
+    (board,) = CADVISOR
+    query = board["variables"][name]
+    label = re.findall(r"\w+", query)[-1]
+    selector = filled(re.fullmatch(r"label_values\((.*), \w+\)", query)[1], {"host": ".+"})  # type: ignore[index]
+    until(lambda: values <= {one["metric"].get(label) for one in run.asked(selector)}, 60, query)
+
+
 METRIC = re.compile(
-    r"(?<![\w:$\"])((?:probe|sitemedic|site|prometheus|alertmanager|process|scrape)[_:][\w:]+)\b(?!=)"
+    r"(?<![\w:$\"])((?:probe|sitemedic|site|container|prometheus|alertmanager|process|scrape)[_:][\w:]+)\b(?!=)"
 )
 
 
