@@ -8,6 +8,8 @@ from core.durations import format_duration
 from core.faults import ConfigError, Fault
 from core.sites import Document, Part, Site, load
 from exporter.allowed import AllowedTargets
+from exporter.containers.plan import WatchedServer, watched_servers
+from exporter.containers.plan import faults_of as faults_of_containers
 from exporter.module import BUILT_IN, Module
 from exporter.modules import UnreadableError, is_modules_file, modules_file, named, unreadable, with_inline
 from exporter.probers import PROBERS
@@ -33,6 +35,7 @@ class Configuration:
     """What /probe serves; None: anything (a blackbox.yml)."""
     files: tuple[Path, ...]
     """All that was read, to be watched."""
+    containers: tuple[WatchedServer, ...] = ()
 
 
 def read(path: Path, parts: Sequence[Part]) -> Configuration:
@@ -50,7 +53,8 @@ def read(path: Path, parts: Sequence[Part]) -> Configuration:
     sites = tuple(_watched(site, document, narrowed) for site in document.sites)
     allowed = AllowedTargets((*(site.url for site in sites), *top.canaries), top.probe_targets)
     extra = (_modules_path(document),) if top.modules_file else ()
-    return Configuration(sites, modules, top.canaries, allowed, (*document.files, *extra))
+    files = (*document.files, *extra)
+    return Configuration(sites, modules, top.canaries, allowed, files, watched_servers(document))
 
 
 def refuse_unreadable_files(document: Document) -> None:
@@ -77,6 +81,7 @@ def faults_of(document: Document) -> Iterator[Fault]:
     for site in document.sites:
         yield from _faults_of_site(site, document, narrowed)
     yield from _faults_of_canaries(document, modules)
+    yield from faults_of_containers(document)
 
 
 def _modules_path(document: Document) -> Path:

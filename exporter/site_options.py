@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
 from core.durations import Duration, format_duration
+from core.servers.containers import ContainerThresholds
 from core.shares import format_share, parse_share
 from core.sites import Options
 from exporter.allowed import parse_pattern
@@ -133,6 +134,8 @@ class _Probing(_Described):
     """Any word to group sites by, in dashboards and queries."""
     alert: AlertOptions = AlertOptions()
     """When it alerts."""
+    container: ContainerThresholds = ContainerThresholds()
+    """From when on the container of recover: uses too much."""
 
     @field_validator("interval")
     @classmethod
