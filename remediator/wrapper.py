@@ -15,7 +15,7 @@ FILE = Path(__file__).parent / "on_server" / "sitemedic-wrapper"
 """The wrapper as it is put on a server."""
 PLACE = "/usr/local/bin/sitemedic-wrapper"
 ALLOWED = "/etc/sitemedic/allowed"
-VERSION = 1
+VERSION = 2
 """Raised with every change of what the wrapper takes or answers."""
 LOOK_SECONDS = 15.0
 

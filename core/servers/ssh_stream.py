@@ -15,7 +15,7 @@ _STATUS_SECONDS = 5.0
 class SshStream:
     """One running command. Its input stays open until `close`: a command can wait for that and end itself.
 
-    What it says on stderr is kept by the connection, some 2 MiB at most; a command that says more stands still.
+    What it says on stderr is kept by the connection, some 2 MiB at most; one that says more stands still.
     """
 
     def __init__(self, channel: paramiko.Channel) -> None:
@@ -30,7 +30,7 @@ class SshStream:
         return self._channel.recv(_PIECE)
 
     def read_all(self, seconds: float, most: int) -> bytes:
-        """Return everything until its end; raise TimeoutError past `seconds`, ValueError past `most` bytes."""
+        """Return everything until its end; raise TimeoutError past `seconds`, ValueError past `most`."""
         deadline = time.monotonic() + seconds
         kept = bytearray()
         while piece := self.read(max(0.001, deadline - time.monotonic())):
