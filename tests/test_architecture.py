@@ -88,7 +88,7 @@ def test_no_module_is_called_utils_or_helpers_or_manager(package):
     assert [path for path in modules(package) if vague.search(path.stem)] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-stress.lock"])
 def test_a_lock_pins_every_package_by_hash_and_names_no_source(name):
     text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
     entries = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -99,16 +99,15 @@ def test_a_lock_pins_every_package_by_hash_and_names_no_source(name):
         assert not re.search(r"://|index|find-links|trusted-host", entry), entry
 
 
-def test_the_development_lock_has_the_same_versions_as_the_other():
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-stress.lock"])
+def test_the_development_lock_has_the_same_versions_as_the_others(name):
     def versions(name):
         return dict(
             re.findall(r"^([A-Za-z0-9._-]+)\S*==(\S+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
         )
 
     development = versions("requirements-dev.lock")
-    assert {name: development.get(name) for name in versions("requirements.lock")} == versions(
-        "requirements.lock"
-    )
+    assert {package: development.get(package) for package in versions(name)} == versions(name)
 
 
 def test_no_committed_file_names_the_host_of_a_registry():

@@ -29,6 +29,7 @@ class Bounds:
     database_seconds: float = 10.0
     slow_seconds: float = 10.0
     slow_requests: int = 8
+    error_seconds: float = 60.0
 
     @property
     def threads(self) -> int:

@@ -34,8 +34,9 @@ def make_app(stock: Stock, faults: Faults | None = None, bounds: Bounds | None =
     app = Flask(__name__, static_folder=None)
     bounds = bounds or Bounds()
     _break_it(app, faults or Faults())
-    _add_pages(app, stock)
-    _add_load(app, stock, bounds)
+    failing = Failing()
+    _add_pages(app, stock, failing)
+    _add_load(app, stock, bounds, failing)
     _add_refusals(app)
     return app
 
@@ -59,9 +60,11 @@ def _break_it(app: Flask, faults: Faults) -> None:
         return response
 
 
-def _add_pages(app: Flask, stock: Stock) -> None:
+def _add_pages(app: Flask, stock: Stock, failing: "Failing") -> None:
     @app.get("/")
     def shop() -> Response:
+        if failing.now():
+            return _lost_database()
         shown = ", ".join(stock.shown())
         return _page(MARKER, f"{shown} are in stock. Sitemedic keeps this shop open.")
 
@@ -74,7 +77,7 @@ def _add_pages(app: Flask, stock: Stock) -> None:
         return jsonify(app=NAME, status="ok", database=stock.kind), 200
 
 
-def _add_load(app: Flask, stock: Stock, bounds: Bounds) -> None:
+def _add_load(app: Flask, stock: Stock, bounds: Bounds, failing: "Failing") -> None:
     burners = Slots(bounds.burners, "requests that burn CPU")
     querying = Slots(bounds.database_requests, "requests that load the database")
     waiting = Slots(bounds.slow_requests, "slow requests")
@@ -103,6 +106,8 @@ def _add_load(app: Flask, stock: Stock, bounds: Bounds) -> None:
 
     def errors() -> tuple[Response, int]:
         rate = _number("rate", 1.0)
+        if "seconds" in request.args:
+            failing.from_now(rate, _number("seconds", bounds.error_seconds))
         failed = random.random() < rate
         return jsonify(rate=rate, failed=failed), 500 if failed else 200
 
@@ -125,6 +130,21 @@ def _add_refusals(app: Flask) -> None:
     def lost(error: StockError) -> Response:
         say(str(error), sys.stderr)
         return _lost_database()
+
+
+class Failing:
+    """The share of the shop's first page that fails, until a time; a restart ends it at once."""
+
+    def __init__(self) -> None:
+        self._rate, self._until = 0.0, 0.0
+
+    def from_now(self, rate: float, seconds: float) -> None:
+        """Fail at this rate for so long, in place of what was before."""
+        self._rate, self._until = rate, time.monotonic() + seconds
+
+    def now(self) -> bool:
+        """Tell whether the page that is asked for now fails."""
+        return time.monotonic() < self._until and random.random() < self._rate
 
 
 def _number(name: str, most: float) -> float:

@@ -103,6 +103,7 @@ def test_a_url_that_is_neither_is_refused_without_showing_it(url: str) -> None:
         ("/database?queries=501", "queries must be a number from 1 to 500"),
         ("/slow?seconds=forever", "seconds must be a number from 0 to 20"),
         ("/errors?rate=1.1", "rate must be a number from 0 to 1"),
+        ("/errors?rate=1&seconds=61", "seconds must be a number from 0 to 60"),
     ],
 )
 def test_more_than_is_allowed_is_refused_with_what_is_allowed(
@@ -166,6 +167,13 @@ def test_the_rate_of_errors_is_the_one_that_is_asked_for(client: FlaskClient) ->
     assert failed(0) == 0
     assert failed(1) == 400
     assert 100 < failed(0.5) < 300
+
+
+def test_the_page_can_be_made_to_fail_for_a_while(client: FlaskClient) -> None:
+    assert client.get("/errors?rate=1&seconds=1").status_code == 500
+    assert client.get("/").status_code == 500
+    assert client.get("/health").status_code == 200
+    until(lambda: client.get("/").status_code == 200, 20, "the page to come back")
 
 
 @pytest.mark.parametrize(("fault", "status"), [("bad-response", 500), ("wrong-content", 200)])
