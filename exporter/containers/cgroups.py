@@ -40,16 +40,16 @@ class Clock:
         return self._booted + uptime
 
 
-class _Counters:
+class Counters:
     """One container's lines: numbers by file and key, devices' and networks' by themselves."""
 
-    def __init__(self, uptime: float) -> None:
-        self.uptime = uptime
+    def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
         self.read = self.written = 0
         self.networks: list[Network] = []
 
     def take(self, file: str, line: str) -> None:
+        """Take one line of a file; raise ValueError or LookupError on one that is none of the kernel's."""
         if file == "net":
             self._network(line)
         elif file in ("io.stat", "blkio"):
@@ -57,6 +57,39 @@ class _Counters:
         else:
             key, _, value = line.rpartition(" ")
             self.numbers[f"{file} {key}".rstrip()] = int(value)
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether it was there to its end: a cgroup that vanishes leaves files out."""
+        numbers = self.numbers
+        return ("cpuacct.usage" in numbers and "memory.usage_in_bytes" in numbers) or (
+            "cpu.stat usage_usec" in numbers and "memory.current" in numbers
+        )
+
+    def usage(self, time: float) -> Usage:
+        """Return what it has used, read at that unix time."""
+        numbers = self.numbers
+        cpu = _cpu_2(numbers) if "cpu.stat usage_usec" in numbers else _cpu_1(numbers)
+        memory = _first(numbers, "memory.current", "memory.usage_in_bytes")
+        inactive = _first(numbers, "memory.stat inactive_file", "memory.stat total_inactive_file")
+        return Usage(
+            time=time,
+            cpu=cpu[0],
+            cpu_user=cpu[1],
+            cpu_system=cpu[2],
+            cpu_periods=numbers.get("cpu.stat nr_periods", 0),
+            cpu_throttled_periods=numbers.get("cpu.stat nr_throttled", 0),
+            cpu_throttled=cpu[3],
+            memory=memory,
+            memory_working_set=max(0, memory - inactive),
+            memory_rss=_first(numbers, "memory.stat anon", "memory.stat total_rss"),
+            memory_cache=_first(numbers, "memory.stat file", "memory.stat total_cache"),
+            read_bytes=self.read,
+            written_bytes=self.written,
+            processes=numbers.get("pids.current", 0),
+            oom_kills=numbers.get("memory.events oom_kill", numbers.get("memory.oom_control oom_kill")),
+            networks=tuple(sorted(self.networks, key=lambda one: one.interface)),
+        )
 
     def _device(self, words: list[str]) -> None:
         """Read `8:0 rbytes=1 wbytes=2 …` of version 2, or `8:0 Read 1` of version 1."""
@@ -78,8 +111,8 @@ class _Counters:
 
 def usages_of(text: str, clock: Clock) -> Mapping[str, Usage]:
     """Return what each container has used, by id; raise ValueError or LookupError on anything else."""
-    found: dict[str, _Counters] = {}
-    here: _Counters | None = None
+    found: dict[str, tuple[float, Counters]] = {}
+    here: Counters | None = None
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "now":
@@ -87,41 +120,17 @@ def usages_of(text: str, clock: Clock) -> Mapping[str, Usage]:
             clock.set(float(now), float(uptime))
         elif kind == "=":
             identity, uptime = rest.split()
-            here = found[identity] = _Counters(float(uptime))
+            here = Counters()
+            found[identity] = (float(uptime), here)
         elif here is None:
             raise ValueError("a counter of no container")
         else:
             here.take(kind, rest)
     return {
-        identity: _usage(counters, clock.at(counters.uptime))
-        for identity, counters in found.items()
-        if "memory.current" in counters.numbers or "memory.usage_in_bytes" in counters.numbers
+        identity: counters.usage(clock.at(uptime))
+        for identity, (uptime, counters) in found.items()
+        if counters.whole
     }
-
-
-def _usage(counters: _Counters, time: float) -> Usage:
-    numbers = counters.numbers
-    cpu = _cpu_2(numbers) if "cpu.stat usage_usec" in numbers else _cpu_1(numbers)
-    memory = numbers.get("memory.current", numbers.get("memory.usage_in_bytes", 0))
-    inactive = _first(numbers, "memory.stat inactive_file", "memory.stat total_inactive_file")
-    return Usage(
-        time=time,
-        cpu=cpu[0],
-        cpu_user=cpu[1],
-        cpu_system=cpu[2],
-        cpu_periods=numbers.get("cpu.stat nr_periods", 0),
-        cpu_throttled_periods=numbers.get("cpu.stat nr_throttled", 0),
-        cpu_throttled=cpu[3],
-        memory=memory,
-        memory_working_set=max(0, memory - inactive),
-        memory_rss=_first(numbers, "memory.stat anon", "memory.stat total_rss"),
-        memory_cache=_first(numbers, "memory.stat file", "memory.stat total_cache"),
-        read_bytes=counters.read,
-        written_bytes=counters.written,
-        processes=numbers.get("pids.current", 0),
-        oom_kills=numbers.get("memory.events oom_kill", numbers.get("memory.oom_control oom_kill")),
-        networks=tuple(sorted(counters.networks, key=lambda one: one.interface)),
-    )
 
 
 def _cpu_1(numbers: Mapping[str, int]) -> tuple[float, float, float, float]:

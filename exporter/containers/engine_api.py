@@ -11,14 +11,14 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from core.servers.server import DockerApi
+from exporter.containers.cgroup_files import CgroupFiles
 from exporter.containers.docker_json import (
     ACTIONS,
     NOT_DOCKERS,
@@ -30,27 +30,13 @@ from exporter.containers.docker_json import (
 from exporter.containers.model import Container, Event, Machine, Reason, SourceError, Usage
 from exporter.containers.status_text import still_holds
 
-SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 _AT_ONCE = 8
+_COUNTED_AT_ONCE = 100
+"""The engine counts once a second and answers then: those that wait together wait for the same second."""
 _LONGEST_EVENT = 256 * 1024
 _FILTERS = json.dumps({"type": ["container"], "event": list(ACTIONS)})
-
-
-@dataclass(frozen=True)
-class EngineAddress:
-    """Where an engine listens: `unix:///path`, or `tcp://host:port` with the files that TLS needs."""
-
-    url: str = SOCKET
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-    @property
-    def tls(self) -> bool:
-        """Tell whether the connection is encrypted."""
-        return any((self.ca_file, self.cert_file, self.key_file))
 
 
 class _GoneError(Exception):
@@ -60,20 +46,32 @@ class _GoneError(Exception):
 class EngineApi:
     """One engine. Inspects only what the list does not already say: 100 quiet containers are one call."""
 
-    def __init__(self, name: str, address: EngineAddress, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: DockerApi,
+        call_seconds: float = CALL_SECONDS,
+        files: CgroupFiles | None = None,
+    ) -> None:
         self._name = name
         self._address = address
         self._call_seconds = call_seconds
         self._session: aiohttp.ClientSession | None = None
         self._known: dict[str, Container] = {}
         self._changed: set[str] = set()
+        self._with_host_network: set[str] = set()
+        self._streams: set[aiohttp.ClientResponse] = set()
+        self._files = files
+        self._reading = asyncio.Lock()
         self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._counting = asyncio.Semaphore(_COUNTED_AT_ONCE)
 
     async def containers(self) -> list[Container]:
         """Return every container, running or not."""
         listed, now = await self._get("/containers/json", all="1")
         with self._garbled("/containers/json"):
             by_id = {str(one["Id"]): one for one in listed}
+            self._with_host_network = {one for one in by_id if _on_host_network(by_id[one])}
             news = [one for one in by_id if one in self._changed or not self._holds(by_id[one], now)]
         self._known = {one: known for one, known in self._known.items() if one in by_id}
         self._changed &= by_id.keys()
@@ -90,9 +88,13 @@ class EngineApi:
 
     async def usage(self, ids: Collection[str]) -> Mapping[str, Usage]:
         """Return what the running ones of these use."""
-        wanted = list(ids)
-        found = await asyncio.gather(*(self._stats(one) for one in wanted))
-        return {one: usage for one, usage in zip(wanted, found, strict=True) if usage is not None}
+        found: dict[str, Usage] = {}
+        if self._files is not None:
+            async with self._reading:
+                found = await asyncio.to_thread(self._files.usage, set(ids), self._with_host_network)
+        asked = [one for one in ids if one not in found]
+        told = await asyncio.gather(*(self._stats(one) for one in asked))
+        return found | {one: usage for one, usage in zip(asked, told, strict=True) if usage is not None}
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield what happens from now on."""
@@ -102,15 +104,21 @@ class EngineApi:
                 self._base + "/events", params={"filters": _FILTERS}, timeout=timeout
             ) as answer:
                 await self._check(answer, "/events")
-                async for line in _lines(answer.content):
-                    with self._garbled("/events"):
-                        event = event_of(json.loads(line))
-                    self._changed.add(event.id)
-                    yield event
+                self._streams.add(answer)
+                try:
+                    async for line in _lines(answer.content):
+                        with self._garbled("/events"):
+                            event = event_of(json.loads(line))
+                        self._changed.add(event.id)
+                        yield event
+                finally:
+                    self._streams.discard(answer)
         raise SourceError(f"Docker on {self._name} ended the stream of events", Reason.ENGINE_DOWN)
 
     async def close(self) -> None:
         """End every call and connection."""
+        for stream in tuple(self._streams):
+            stream.close()  # closing the session would not wake who waits for it
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -136,7 +144,7 @@ class EngineApi:
 
     async def _stats(self, one: str) -> Usage | None:
         try:
-            async with self._turn:
+            async with self._counting:
                 record, _ = await self._get(f"/containers/{one}/stats", stream="0", **{"one-shot": "1"})
         except _GoneError:
             return None
@@ -172,15 +180,18 @@ class EngineApi:
         parts = urlsplit(self._address.url)
         if parts.scheme == "unix":
             return "http://docker"
-        return f"{'https' if self._address.tls else 'http'}://{parts.netloc}"
+        return f"{'https' if _encrypted(self._address) else 'http'}://{parts.netloc}"
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             parts = urlsplit(self._address.url)
             connector: aiohttp.BaseConnector = (
-                aiohttp.UnixConnector(parts.path)
+                aiohttp.UnixConnector(parts.path, limit=_COUNTED_AT_ONCE + _AT_ONCE)
                 if parts.scheme == "unix"
-                else aiohttp.TCPConnector(ssl=_tls(self._name, self._address) if self._address.tls else True)
+                else aiohttp.TCPConnector(
+                    ssl=_tls(self._name, self._address) if _encrypted(self._address) else True,
+                    limit=_COUNTED_AT_ONCE + _AT_ONCE,
+                )
             )
             self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
         return self._session
@@ -205,6 +216,10 @@ class EngineApi:
             raise SourceError(f"{text}: is it Docker that listens there?", Reason.GARBLED) from error
 
 
+def _on_host_network(listed: Mapping[str, Any]) -> bool:
+    return (listed.get("HostConfig") or {}).get("NetworkMode") == "host"
+
+
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """Yield whole lines; the engine writes one object a line."""
     rest = b""
@@ -217,7 +232,11 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             raise aiohttp.ClientPayloadError("a line without an end")
 
 
-def _tls(name: str, address: EngineAddress) -> ssl.SSLContext:
+def _encrypted(address: DockerApi) -> bool:
+    return any((address.ca_file, address.cert_file, address.key_file))
+
+
+def _tls(name: str, address: DockerApi) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=address.ca_file)
         if address.cert_file is not None:
@@ -232,7 +251,7 @@ def _tls(name: str, address: EngineAddress) -> ssl.SSLContext:
     return context
 
 
-def _unreached(name: str, address: EngineAddress, error: Exception) -> SourceError:
+def _unreached(name: str, address: DockerApi, error: Exception) -> SourceError:
     """Tell who is to blame that there is no answer, and what to look at."""
     cause = getattr(error, "os_error", None) or error
     where = f"Docker on {name} ({address.url})"
