@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
 
+from remediator.containers import Containers, containers_of
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.facts import Sites
 from remediator.kept_http import KeptHttp
@@ -88,6 +89,18 @@ class ExporterClient:
             return found
         except (ValueError, RecursionError) as error:
             raise ExporterError("the exporter answered something else than its sites") from error
+
+    def containers(self) -> Containers | None:
+        """Return what was last seen of containers; None of an exporter that does not watch them."""
+        status, answer = self._get("/api/v1/containers", {}, 10.0)
+        if status == 404:
+            return None
+        if status != 200:
+            raise ExporterError(f"the exporter answered {status} to a question for its containers")
+        try:
+            return containers_of(answer)
+        except (ValueError, OverflowError) as error:
+            raise ExporterError("the exporter answered something else than its containers") from error
 
     def _get(self, path: str, query: Mapping[str, str], timeout: float) -> tuple[int, dict[str, Any]]:
         status, body = self._ask(path, query, timeout)

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from remediator.abreast import abreast
 from remediator.actions.action import Target, World
+from remediator.containers import Containers
 from remediator.decide import STORMS
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.exporter_client import ExporterClient
@@ -87,11 +88,18 @@ class Gatherer:
         self._reading = threading.Lock()  # one at a time: several would only contend for the interpreter
         failed = lambda: metrics.problem("exporter")  # noqa: E731
         self._sites: Shared[Sites] = Shared(exporter.sites, timing.sites_max_age, failed)
+        self._containers: Shared[Containers | None] = Shared(
+            exporter.containers, timing.sites_max_age, failed
+        )
         self._canaries: Shared[tuple[Canary, ...]] = Shared(self._ask_canaries, timing.sites_max_age, failed)
 
     def sites(self) -> Sites | None:
         """Return what the exporter's schedule last saw, or None."""
         return self._sites.get()
+
+    def containers(self) -> Containers | None:
+        """Return what the exporter last saw of containers; None where that is not known."""
+        return self._containers.get()
 
     def storm(self, attempt: Attempt, target: Target) -> Withdrawn | None:
         """Withdraw an attempt where so much fails by now, or every canary, that nothing may be touched."""

@@ -15,6 +15,7 @@ from remediator.web import (
     access,
     answers,
     approvals,
+    containers,
     incidents,
     operations,
     pages,
@@ -51,6 +52,7 @@ def create_app(remediator: Remediator) -> Flask:
         readiness.routes(remediator),
         sign_in.routes(remediator),
         pages.routes(remediator),
+        containers.routes(remediator),
         questions.routes(remediator),
         status.routes(remediator),
     ):

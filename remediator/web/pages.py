@@ -21,7 +21,9 @@ from remediator.store import attempts as store_attempts
 from remediator.store import console as store_console
 from remediator.store import incidents as store_incidents
 from remediator.store.database import decisions, timeline
+from remediator.web.containers import seen_containers
 from remediator.web.incidents import MOST_ID
+from remediator.web.query import asked_number, asked_text
 from remediator.web.texts import sound
 
 PAGE = 50
@@ -77,10 +79,10 @@ def checked(remediator: Remediator) -> dict[str, Any] | None:
 
 
 def _overview(remediator: Remediator) -> dict[str, Any]:
-    wanted, state = _text("q"), request.args.get("state", "")
+    wanted, state = asked_text("q"), request.args.get("state", "")
     sites = remediator.gatherer.sites()
     found = _wanted_sites(sites, wanted, state)
-    page = min(_number("page", 1), max(1, -(-len(found) // PAGE)))
+    page = min(asked_number("page", 1), max(1, -(-len(found) // PAGE)))
     shown = found[(page - 1) * PAGE : page * PAGE]
     now = remediator.settings.now()
     with remediator.store.read() as connection:
@@ -90,6 +92,7 @@ def _overview(remediator: Remediator) -> dict[str, Any]:
         outages = store_console.outages(connection, [one.site for one in shown], now - DAY)
     return {
         "sites": shown,
+        "containers": seen_containers(remediator, sites),
         "strips": {one.site: pieces(outages.get(one.site, ()), now, DAY) for one in shown},
         "found": len(found),
         "total": None if sites is None else len(sites),
@@ -134,6 +137,7 @@ def _site(remediator: Remediator, name: str) -> dict[str, Any]:
         "name": name,
         "state": state,
         "plan": plan,
+        "containers": seen_containers(remediator, sites),
         "incidents": incidents,
         "strips": (("24 hours", pieces(outages, now, DAY)), ("7 days", pieces(outages, now, WEEK))),
         "uptimes": [
@@ -144,17 +148,17 @@ def _site(remediator: Remediator, name: str) -> dict[str, Any]:
 
 
 def _incidents(remediator: Remediator) -> dict[str, Any]:
-    site, state = _text("site"), request.args.get("state", "")
+    site, state = asked_text("site"), request.args.get("state", "")
     outcome = next((one for one in Outcome if one == request.args.get("outcome")), None)
     with remediator.store.read() as connection:
         if state == "open":
-            page = min(_number("page", 1), 10_000)
+            page = min(asked_number("page", 1), 10_000)
             found = store_console.open_incidents(connection, PAGE + 1, (page - 1) * PAGE)
             last = store_console.last_decisions(connection, [one.id for one in found])
             nexts = {one.id: next_step(one, last.get(one.id)) for one in found}
             further = {"state": "open", "page": page + 1}
         else:
-            before = _number("before", MOST_ID)
+            before = asked_number("before", MOST_ID)
             found = store_console.closed_incidents(connection, PAGE + 1, before, site, outcome)
             nexts = {}
             further = {
@@ -174,6 +178,7 @@ def _incidents(remediator: Remediator) -> dict[str, Any]:
 
 
 def _incident(remediator: Remediator, incident_id: int) -> dict[str, Any]:
+    containers = seen_containers(remediator, remediator.gatherer.sites())
     with remediator.store.read() as connection:
         found = store_incidents.get(connection, incident_id) if incident_id <= MOST_ID else None
         if found is None:
@@ -188,21 +193,9 @@ def _incident(remediator: Remediator, incident_id: int) -> dict[str, Any]:
             "attempts": store_attempts.of_incident(connection, found.id),
             "questions": store_approvals.of_incident(connection, found.id),
             "waits": _waits(found),
+            "containers": None if found.closed_at else containers,
         }
 
 
 def _waits(incident: Incident) -> bool:
     return incident.state is State.AWAITING_APPROVAL
-
-
-def _text(name: str) -> str:
-    """Return a text of the query; what no site's name can hold is as good as nothing."""
-    text = request.args.get(name, "").strip()
-    return text if sound(text, 200) else ""
-
-
-def _number(name: str, otherwise: int) -> int:
-    text = request.args.get(name, "")
-    return (
-        max(1, min(int(text), MOST_ID)) if text.isascii() and text.isdigit() and len(text) < 12 else otherwise
-    )

@@ -29,6 +29,8 @@ LOOKS: Mapping[str, str] = {
     "open": _WARN, "observing": _WARN, "awaiting_approval": _BAD, "attempting": _WARN, "verifying": _WARN,
     "needs_human": _BAD, "recovered": _GOOD, "healed": _GOOD, "by_itself": _GOOD, "by_a_human": _GOOD,
     "succeeded": _GOOD, "failed": _BAD, "abandoned": "quiet", "up": _GOOD, "down": _BAD,
+    "running": _GOOD, "unhealthy": _BAD, "paused": _WARN, "created": _WARN, "removing": _WARN,
+    "restarting": _BAD, "exited": _BAD, "dead": _BAD, "absent": _BAD,
 }  # fmt: skip
 """The colour of a state."""
 
@@ -47,7 +49,7 @@ def register(app: Flask, remediator: Remediator) -> None:
     """Give the pages their filters, their style and their banner."""
     for name, write in (
         ("clock", clock), ("lasting", lasting), ("words", words), ("percent", percent), ("ago", ago),
-        ("moment", moment), ("doing", doing),
+        ("moment", moment), ("doing", doing), ("size", size),
     ):  # fmt: skip
         app.add_template_filter(write, name)
 
@@ -109,3 +111,14 @@ def ago(at: float | None) -> str:
         return ""
     seconds = time.time() - at
     return f"{lasting(seconds if seconds < 60 else seconds // 60 * 60)} ago"
+
+
+def size(count: float | None) -> str:
+    """Write so many bytes as one would say it."""
+    if count is None:
+        return ""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1000:
+            break
+        count, unit = count / 1024, {"bytes": "KiB", "KiB": "MiB", "MiB": "GiB"}[unit]
+    return f"{count:.0f} {unit}" if count >= 10 or unit == "bytes" else f"{count:.1f} {unit}"

@@ -55,11 +55,48 @@ EVIDENCE: dict[str, Any] = {
 }  # fmt: skip
 
 
+def containers() -> dict[str, Any]:
+    """What the exporter tells: one has ended, one calls itself unhealthy, one engine is silent."""
+    now, mebibyte = time.time(), 1024 * 1024
+    ended = {"state": "exited", "up": False, "since": now - 250, "exit_code": 137, "oom_killed": True}
+    runs = {
+        "state": "running", "up": True, "since": now - 30 * HOUR, "exit_code": None, "oom_killed": False,
+        "cpu": 0.042, "memory": 96 * mebibyte, "memory_limit": 512 * mebibyte,
+    }  # fmt: skip
+    of = (
+        ("web-1", "nginx", {**runs, "health": "healthy"}, ["www"]),
+        ("web-1", "shop-web-1", {**ended, "restarts": 2}, ["shop"]),
+        ("web-1", "shop-api-1", {**runs, "health": "unhealthy", "restarts": 1}, ["shop/api"]),
+        ("web-1", "worker", runs, []),
+        ("db-1", "redis", {**runs, "memory_limit": None}, ["shop/redis"]),
+        ("db-1", "wiki", {"state": "absent", "up": False}, ["wiki"]),
+    )
+    refused = "Docker on db-1 does not let us in: add the user medic to the group docker there"
+    return {
+        "servers": {
+            "web-1": {"up": True, "reason": None, "message": "", "last_success": now - 1},
+            "db-1": {"up": False, "reason": "refused", "message": refused, "last_success": now - 140},
+        },
+        "containers": [
+            {
+                "server": server,
+                "name": name,
+                "image": f"acme/{name}:1.4",
+                "sites": sites,
+                "restarts": 0,
+                **more,
+            }
+            for server, name, more, sites in of
+        ],
+    }
+
+
 @contextmanager
 def scene(folder: Path, **lab_too: Any) -> Iterator[Lab]:
     """Make a lab whose database holds a history; nothing in it is being healed."""
     with lab(folder, sites=SITES, start=False, **lab_too) as found:
         found.exporter.sites = NAMES
+        found.exporter.containers = containers()
         found.exporter.failing |= {"shop": "refused", "tickets": "timeout", "wiki": "status"}
         _tell_history(found)
         yield found

@@ -70,6 +70,7 @@ class Exporter:
         self.failing: dict[str, str] = {}
         self.canaries = [True]
         self.gone = False
+        self.containers: dict[str, Any] | None = None
         self.probes: list[str] = []
         self.healed: Callable[[str], bool] = lambda _site: False
 
@@ -84,6 +85,8 @@ class Exporter:
             return 200, {"canaries": found}
         if path == "/api/v1/sites":
             return 200, {"sites": [self._state(name) for name in self.sites]}
+        if path == "/api/v1/containers" and self.containers is not None:
+            return 200, self.containers
         site = query.get("site", [""])[0]
         if site not in self.sites:
             return 404, {"error": "unknown site"}

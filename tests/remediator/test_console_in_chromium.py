@@ -19,7 +19,8 @@ from tests.signing_in import PASSWORD
 pytestmark = [pytest.mark.full, pytest.mark.needs("chromium"), pytest.mark.timeout(300)]
 
 PAGES = (
-    "/", "/incidents", "/incidents?state=open", "/incidents/1", "/incidents/2", "/site?name=www",
+    "/", "/containers", "/incidents", "/incidents?state=open", "/incidents/1", "/incidents/2",
+    "/site?name=www", "/site?name=shop",
     "/approvals",
     "/pause", "/readiness", "/runbooks", "/runbooks/SiteDown", "/status", "/nowhere",
 )  # fmt: skip
