@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from core.logs import fields
 from exporter.answers import result_line
 from exporter.configuration import BY_PROBER, Configuration, default_timeout
+from exporter.containers.service import Containers
 from exporter.exposition import keep_ready
 from exporter.health import Health
 from exporter.history import History
@@ -44,6 +45,7 @@ class Exporter:
         self._probers = probers
         self._results = results
         self.history = history or History()
+        self.containers = Containers()
         self._scheduler = Scheduler(self._scheduled, health.lateness.observe, self._skipped)
         health.in_flight.set_function(lambda: self._scheduler.in_flight)
 
@@ -57,6 +59,7 @@ class Exporter:
         self.running = False
         await self._scheduler.stop()
         await self._probers.close()
+        await self.containers.stop()
 
     def apply(self, configuration: Configuration) -> None:
         """Watch the sites of `configuration`: those that stay keep their state and their place."""
@@ -72,6 +75,7 @@ class Exporter:
                 state.follow(site)
             self.states[site.name] = state
         self.configuration = configuration
+        self.containers.apply(configuration.containers)
         self._scheduler.plan({site.name: site.interval for site in configuration.sites}, renewed)
         self.health.sites.set(len(self.states))
         # What a configuration holds lives long: walking it at every collection would halt the probes.

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 from core.faults import ConfigError
 from core.logs import fields
 from exporter.answers import canary_answer, probe_answer, sites_answer
+from exporter.containers.page import section
 from exporter.exposition import CONTENT_TYPE, gzipped, pieces, probe_text
 from exporter.on_demand import ProbeRequest, RefusalError
 from exporter.reload import Reloader
@@ -64,6 +65,7 @@ class Handlers:
         router.add_get(f"{at}/badge/{{name:.+}}.svg", self.badge)
         router.add_get(f"{at}/api/v1/sites", self.sites, allow_head=False)
         router.add_get(f"{at}/api/v1/canaries", self.canaries)
+        router.add_get(f"{at}/api/v1/containers", self.containers)
         router.add_get(f"{at}/-/healthy", self.healthy)
         router.add_get(f"{at}/-/ready", self.ready)
         router.add_route("*", f"{at}/-/reload", self.reload)
@@ -82,6 +84,8 @@ class Handlers:
 
     async def _exposition(self) -> AsyncIterator[bytes]:
         async for piece in pieces(list(self._exporter.states.values())):
+            yield piece
+        async for piece in self._exporter.containers.pieces():
             yield piece
         yield self._exporter.health.text()
 
@@ -109,6 +113,10 @@ class Handlers:
         found = await self._exporter.probe_canaries()
         return web.json_response({"canaries": [canary_answer(shown, result) for shown, result in found]})
 
+    async def containers(self, _request: web.Request) -> web.Response:
+        """Answer with what is known of every watched container."""
+        return web.Response(text=self._exporter.containers.answer(), content_type="application/json")
+
     async def healthy(self, _request: web.Request) -> web.Response:
         """Answer while the loop turns."""
         return web.Response(text="Healthy\n")
@@ -133,7 +141,7 @@ class Handlers:
     async def page(self, _request: web.Request) -> web.Response:
         """Answer with a plain page."""
         states = list(self._exporter.states.values())
-        text = page(states, self._exporter.history.newest_first())
+        text = page(states, self._exporter.history.newest_first(), section(self._exporter.containers))
         return web.Response(text=text, content_type="text/html", headers=_PAGE_HEADERS)
 
     async def elsewhere(self, _request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ _PAGE = """<!doctype html>
 <p><a href="metrics">Metrics</a> · <a href="config">Configuration</a> ·
 <a href="api/v1/sites">Sites as JSON</a> · <a href="sd">Sites for Prometheus</a> ·
 <a href="-/ready">Ready</a></p>
-{sites}<h2>Recent probes</h2>
+{sites}{containers}<h2>Recent probes</h2>
 {probes}
 </body></html>
 """
@@ -33,10 +33,13 @@ _PROBE_FORM = """<form action="probe"><label>Target <input name="target" require
 """
 
 
-def page(states: Sequence[SiteState], records: Sequence[Record]) -> str:
-    """Return the page. Every name and address in it may have been chosen by a stranger."""
+def page(states: Sequence[SiteState], records: Sequence[Record], containers: str = "") -> str:
+    """Return the page, with a section of HTML. Every name and address may have been chosen by a stranger."""
     return _PAGE.format(
-        version=html.escape(VERSION), sites=_sites(states) if states else _PROBE_FORM, probes=_probes(records)
+        version=html.escape(VERSION),
+        sites=_sites(states) if states else _PROBE_FORM,
+        containers=containers,
+        probes=_probes(records),
     )
 
 
