@@ -78,8 +78,8 @@ class CgroupFiles:
                 _take(counters, f"{home}/{name}", name, wanted)
         else:
             home = f"{root}/memory{folder}"
-            for controller, file, label, wanted in _VERSION_1:
-                _take(counters, f"{root}/{controller}{folder}/{file}", label, wanted)
+            for controller, file, label, begins in _VERSION_1:
+                _take(counters, f"{root}/{controller}{folder}/{file}", label, begins)
         processes = _text(f"{home}/cgroup.procs").split(maxsplit=1)
         if with_network and processes:
             for line in _text(f"{self._proc}/{processes[0]}/net/dev").splitlines()[2:]:

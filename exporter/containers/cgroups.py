@@ -92,12 +92,12 @@ class Counters:
         )
 
     def _device(self, words: list[str]) -> None:
-        """Read `8:0 rbytes=1 wbytes=2 …` of version 2, or `8:0 Read 1` of version 1."""
+        """Read `8:0 rbytes=1 wbytes=2 …` of version 2, or `8:0 Read 1` of version 1 (not its `Total 1`)."""
         if len(words) == 3 and "=" not in words[1]:
             self.read += int(words[2]) if words[1] == "Read" else 0
             self.written += int(words[2]) if words[1] == "Write" else 0
             return
-        values = dict(word.split("=", 1) for word in words[1:])
+        values = dict(word.split("=", 1) for word in words[1:] if "=" in word)
         self.read += int(values.get("rbytes", 0))
         self.written += int(values.get("wbytes", 0))
 

@@ -91,7 +91,8 @@ class EngineApi:
         found: dict[str, Usage] = {}
         if self._files is not None:
             async with self._reading:
-                found = await asyncio.to_thread(self._files.usage, set(ids), self._with_host_network)
+                with self._garbled("the files of cgroups"):
+                    found = await asyncio.to_thread(self._files.usage, set(ids), self._with_host_network)
         asked = [one for one in ids if one not in found]
         told = await asyncio.gather(*(self._stats(one) for one in asked))
         return found | {one: usage for one, usage in zip(asked, told, strict=True) if usage is not None}
