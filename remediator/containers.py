@@ -13,13 +13,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EngineState:
-    """One server's Docker engine; `up` False: it cannot be asked, for `reason`."""
+    """One server's Docker engine; `up` False: it cannot be asked, for `reason`; None: not asked yet."""
 
     server: str
-    up: bool
+    up: bool | None
     reason: str | None = None
     message: str = ""
     last_success: float | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether it was asked in vain."""
+        return self.up is False
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def containers_of(answer: Mapping[str, Any]) -> Containers:
 def _engine(server: str, one: Mapping[str, Any]) -> EngineState:
     return EngineState(
         server=server,
-        up=one.get("up") in (True, 1),
+        up=None if one.get("up") is None else one.get("up") is True,
         reason=_text(one.get("reason")) or None,
         message=_text(one.get("message")),
         last_success=_number(one.get("last_success")),
@@ -103,7 +108,7 @@ def _container(one: Mapping[str, Any]) -> ContainerState:
         server=_text(one.get("server")),
         name=str(one["name"]),
         state=_text(one.get("state")) or "unknown",
-        up=one.get("up") in (True, 1),
+        up=one.get("up") is True,
         image=_text(one.get("image")),
         health=_text(one.get("health")) or None,
         since=_number(one.get("since")),

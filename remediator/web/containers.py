@@ -45,7 +45,7 @@ def _page(remediator: Remediator) -> dict[str, Any]:
     last = max(1, -(-len(found) // PAGE))
     page = min(asked_number("page", 1), last)
     shown = found[(page - 1) * PAGE : page * PAGE]
-    silent = [one for one in seen.engines.values() if not one.up]
+    silent = [one for one in seen.engines.values() if one.silent]
     return {
         "known": sites is not None,
         "total": len(seen.containers),

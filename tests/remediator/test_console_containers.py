@@ -103,6 +103,14 @@ def test_an_exporter_without_containers_is_no_error(shown: Lab) -> None:
     assert "No container is watched" in shown.client.get("/containers").text
 
 
+def test_an_engine_that_was_not_asked_yet_is_not_said_to_be_silent(shown: Lab) -> None:
+    servers = {"web-1": {"up": None, "reason": None, "message": "", "last_success": None}}
+    shown.exporter.containers = {"servers": servers, "containers": []}
+    page = shown.client.get("/containers").text
+    assert "No container is watched" in page
+    assert "cannot be asked" not in page
+
+
 def test_an_exporter_that_is_gone_is_no_error(shown: Lab) -> None:
     shown.exporter.gone = True
     assert "The exporter does not answer" in shown.client.get("/containers").text
