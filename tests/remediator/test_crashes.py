@@ -192,7 +192,7 @@ def test_a_notification_answered_with_200_survives_a_kill(
         (REBOOT, "after"),
         pytest.param(REBOOT, "settle", marks=pytest.mark.full),
         pytest.param(BOOT, "before", marks=pytest.mark.full),
-        (BOOT, "after"),
+        pytest.param(BOOT, "after", marks=pytest.mark.full),
         pytest.param(BOOT, "settle", marks=pytest.mark.full),
     ],
 )

@@ -88,6 +88,7 @@ def test_an_interrupted_install_is_begun_anew(copy):
     assert not (copy / ".venv" / "half").exists()
 
 
+@pytest.mark.full
 def test_two_first_uses_at_once_make_one_environment(copy):
     both = [
         subprocess.Popen(command(copy), env=environment(), stderr=subprocess.PIPE, text=True, cwd=copy)
@@ -108,6 +109,7 @@ def test_a_python_that_is_too_old_is_told(copy, tmp_path):
     assert "apt-get install python3 python3-venv" in done.stderr
 
 
+@pytest.mark.full
 def test_a_package_index_that_does_not_answer_is_told(copy):
     (copy / "requirements.lock").write_text("nosuch==1.0 --hash=sha256:" + "0" * 64 + "\n")
     done = run(copy, PIP_INDEX_URL="http://127.0.0.1:9/", PIP_CONFIG_FILE="/dev/null", PIP_RETRIES="0")

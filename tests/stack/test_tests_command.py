@@ -58,6 +58,7 @@ def test_what_fails_again_fails(project: Path, capfd: pytest.CaptureFixture[str]
     assert "FAILED test_it.py::test_steady" in told
 
 
+@pytest.mark.full
 def test_many_failures_are_no_busy_machine(project: Path) -> None:
     assert run(project, unsteady=tests_cli.MOST_RETRIED + 1) == tests_cli.TESTS_FAILED
     assert run(project, unsteady=tests_cli.MOST_RETRIED + 1) == 0
