@@ -6,14 +6,16 @@ import os
 import secrets
 import signal
 import sys
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from demo.figures import figures_of
 from demo.keeper import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +23,9 @@ NEVER = "0001-01-01T00:00:00Z"
 KEPT_LOG_LINES = 2000
 LOST_POWER_STATUS = 255  # what dockerd notes for a container that it finds dead after an unclean boot
 DEFAULT_STOP_SECONDS = 10.0
+CPU_LIMIT = 1.0  # cores: it is kept to one of them
+MEMORY_LIMIT = 256 << 20  # bytes
+_LOOK_EVERY = 0.25  # seconds between two looks at its memory
 LABELS = {"com.docker.compose.project": "demo", "com.docker.compose.service": "shop"}
 
 
@@ -42,6 +47,7 @@ class Container:
     port: int
     folder: Path
     """What the container may write to: its volume."""
+    memory_limit: int = MEMORY_LIMIT
     image: str = "demo/shop:1.0"
     id: str = field(default_factory=lambda: secrets.token_hex(32))
     labels: Mapping[str, str] = field(default_factory=lambda: dict(LABELS))
@@ -51,6 +57,9 @@ class Container:
     exit_code: int = 0
     status: str = "created"
     starts: int = 0
+    oom_killed: bool = False
+    listeners: set[asyncio.Queue[str]] = field(default_factory=set)
+    """Each is told of every event, as a line of `docker events --format '{{json .}}'`."""
     logs: deque[LogLine] = field(default_factory=lambda: deque(maxlen=KEPT_LOG_LINES))
     _process: asyncio.subprocess.Process | None = None
     _watcher: asyncio.Task[None] | None = None
@@ -82,6 +91,7 @@ class Container:
         async with self._lock:
             await self._end(signal.SIGTERM, grace)
             await self._spawn()
+            self._tell("restart")
 
     async def lose_power(self) -> None:
         """End it as an unclean boot of its server does."""
@@ -110,7 +120,7 @@ class Container:
                 "Running": self.running,
                 "Paused": False,
                 "Restarting": False,
-                "OOMKilled": False,
+                "OOMKilled": self.oom_killed,
                 "Dead": False,
                 "Pid": self.pid,
                 "ExitCode": self.exit_code,
@@ -121,7 +131,11 @@ class Container:
             "Image": "sha256:" + self.id[::-1],
             "Name": f"/{self.name}",
             "RestartCount": 0,
-            "HostConfig": {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}},
+            "HostConfig": {
+                "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+                "NanoCpus": round(CPU_LIMIT * 1e9),
+                "Memory": self.memory_limit,
+            },
             "Config": {"Image": self.image, "Labels": dict(self.labels)},
         }
 
@@ -134,12 +148,14 @@ class Container:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=die_with_parent(os.getpid()),
+            preexec_fn=_confined(os.getpid()),
             start_new_session=True,
         )
         self.status, self.exit_code, self.started_at = "running", 0, now()
+        self.oom_killed = False
         self.starts += 1
         self._watcher = asyncio.create_task(self._watch(self._process))
+        self._tell("start")
 
     async def _end(self, first: signal.Signals, grace: float) -> None:
         process, watcher = self._process, self._watcher
@@ -162,14 +178,47 @@ class Container:
             asyncio.create_task(self._read(process.stdout, "stdout")),
             asyncio.create_task(self._read(process.stderr, "stderr")),
         ]
+        warden = asyncio.create_task(self._hold_to_its_memory(process))
         code = await process.wait()
+        warden.cancel()
         await asyncio.gather(*readers)
         self.status, self.finished_at = "exited", now()
         self.exit_code = code if code >= 0 else 128 - code
+        self._tell("die", exitCode=str(self.exit_code))
+
+    async def _hold_to_its_memory(self, process: asyncio.subprocess.Process) -> None:
+        """Kill it when it has more than its limit, as the kernel does in a cgroup."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            if figures_of(process.pid).memory > self.memory_limit:
+                self.oom_killed = True
+                self._tell("oom")
+                with suppress(ProcessLookupError):
+                    process.kill()
+                return
+
+    def _tell(self, action: str, **more: str) -> None:
+        """Tell of an event in Docker's words."""
+        attributes = {"name": self.name, "image": self.image, **self.labels, **more}
+        actor = {"ID": self.id, "Attributes": attributes}
+        line = json.dumps({"Type": "container", "Action": action, "Actor": actor, "timeNano": time.time_ns()})
+        for listener in self.listeners:
+            listener.put_nowait(line)
 
     async def _read(self, stream: asyncio.StreamReader, name: str) -> None:
         while line := await stream.readline():
             self.logs.append(LogLine(now(), name, line.decode(errors="replace").rstrip("\n")))
+
+
+def _confined(parent: int) -> Callable[[], None]:
+    """Make a `preexec_fn` that keeps the container to one core, and has it end with its server."""
+    tie, core = die_with_parent(parent), max(os.sched_getaffinity(0))
+
+    def confine() -> None:
+        tie()
+        os.sched_setaffinity(0, {core})
+
+    return confine
 
 
 def now() -> str:

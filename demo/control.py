@@ -1,7 +1,10 @@
 """The machine's control: what breaks, mends and powers it, over HTTP with a token."""
 
+import asyncio
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -9,9 +12,11 @@ from aiohttp.typedefs import Handler, Middleware
 
 from core.secrets import Secret
 from core.web import bearer_matches
-from demo import docker_cli
+from demo import docker_cli, wrapper
+from demo.docker_cli import Answer
 from demo.machine import Machine, MachineError, Power
 
+_LOOK_EVERY = 0.5  # seconds between two looks whether somebody still listens
 log = logging.getLogger(__name__)
 
 
@@ -20,7 +25,7 @@ class BadOrderError(Exception):
 
 
 def make_app(machine: Machine) -> web.Application:
-    """Serve POST /break, /mend, /power, /docker and GET /state (Bearer token), and GET /-/healthy."""
+    """Serve what breaks, mends and powers it, and its two commands (Bearer token); and GET /-/healthy."""
     app = web.Application(middlewares=[_authenticated(Secret(machine.token)), _plain_errors])
     control = _Control(machine)
     app.router.add_get("/-/healthy", control.healthy)
@@ -29,6 +34,7 @@ def make_app(machine: Machine) -> web.Application:
     app.router.add_post("/mend", control.mend)
     app.router.add_post("/power", control.power)
     app.router.add_post("/docker", control.docker)
+    app.router.add_post("/sitemedic-wrapper", control.wrapper)
     return app
 
 
@@ -66,15 +72,54 @@ class _Control:
         await actions[action]()
         return web.json_response(self._machine.state())
 
-    async def docker(self, request: web.Request) -> web.Response:
+    async def docker(self, request: web.Request) -> web.StreamResponse:
+        argv = await self._command(request)
+        return await _answered(request, await docker_cli.run(argv, self._machine.container))
+
+    async def wrapper(self, request: web.Request) -> web.StreamResponse:
+        argv = await self._command(request)
+        if list(argv) == [wrapper.EVENTS]:
+            return await self._events(request)
+        return await _answered(request, wrapper.run(argv, self._machine.container))
+
+    async def _command(self, request: web.Request) -> Sequence[str]:
         argv = (await _body(request)).get("argv")
         if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
             raise BadOrderError("argv must be a list of strings")
         if self._machine.power is not Power.RUNNING:
             raise web.HTTPServiceUnavailable(text="the machine is off")
-        answer = await docker_cli.run(argv, self._machine.container)
-        body = {"exit_status": answer.exit_status, "stdout": answer.stdout, "stderr": answer.stderr}
-        return web.json_response(body)
+        return argv
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Tell what happens from now on, until whoever asked hangs up."""
+        response = web.StreamResponse()
+        listener: asyncio.Queue[str] = asyncio.Queue()
+        listeners = self._machine.container.listeners
+        listeners.add(listener)
+        try:
+            await response.prepare(request)
+            await _told(response, stdout=wrapper.HEAD)
+            while request.transport is not None and not request.transport.is_closing():
+                with suppress(TimeoutError):
+                    line = await asyncio.wait_for(listener.get(), _LOOK_EVERY)
+                    await _told(response, stdout=f"{line}\n")
+        except ConnectionError:
+            pass
+        finally:
+            listeners.discard(listener)
+        return response
+
+
+async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Send an answer as the `docker` command of the server reads it: one JSON object a line."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await _told(response, stdout=answer.stdout, stderr=answer.stderr, exit_status=answer.exit_status)
+    return response
+
+
+async def _told(response: web.StreamResponse, **words: Any) -> None:
+    await response.write(json.dumps(words).encode() + b"\n")
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:

@@ -1,53 +1,74 @@
-"""The `docker` command of the demo's server: hands its arguments to the machine and prints the answer.
+"""The commands `docker` and `sitemedic-wrapper` of the demo's server: hand their arguments to the machine.
 
-Run as a script (`python -I -S docker_shim.py CONTROL_URL TOKEN_FILE ARGV…`), therefore of the standard
-library alone. What Docker would answer is decided in `demo/docker_cli.py`.
+Run as a script (`python -I -S docker_shim.py CONTROL_URL TOKEN_FILE COMMAND ARGV…`), therefore of the
+standard library alone. What is answered is decided in `demo/docker_cli.py` and `demo/wrapper.py`.
 """
 
 import http.client
 import json
+import os
+import select
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 NO_DAEMON = (
     "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 )
+_PATIENCE = 300.0  # seconds for what ends
+_ENDLESS = ("events",)
 
 
-def ask(control: str, token: str, argv: Sequence[str]) -> tuple[int, str, str]:
-    """Return exit status, stdout and stderr of a docker command; raises OSError or HTTPException."""
-    connection = http.client.HTTPConnection(urlsplit(control).netloc, timeout=300)
+def ask(control: str, token: str, command: str, argv: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield what a command writes and how it ends, as it comes; raises OSError or HTTPException."""
+    patience = None if tuple(argv) == _ENDLESS else _PATIENCE
+    connection = http.client.HTTPConnection(urlsplit(control).netloc, timeout=patience)
     try:
         connection.request(
             "POST",
-            "/docker",
+            f"/{command}",
             json.dumps({"argv": list(argv)}),
             {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         response = connection.getresponse()
-        body = response.read()
         if response.status != http.client.OK:
             raise http.client.HTTPException(f"status {response.status}")
-        answer = json.loads(body)
-        return answer["exit_status"], answer["stdout"], answer["stderr"]
+        for line in response:
+            yield json.loads(line)
     finally:
         connection.close()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one docker command."""
-    control, token_file, *argv = arguments
+    """Run one command of the server."""
+    control, token_file, command, *argv = arguments
+    status = 1
     try:
+        if tuple(argv) == _ENDLESS:
+            threading.Thread(target=_end_with_the_session, daemon=True).start()
         token = Path(token_file).read_text(encoding="utf-8").strip()
-        status, stdout, stderr = ask(control, token, argv)
+        for words in ask(control, token, command, argv):
+            sys.stdout.write(words.get("stdout", ""))
+            sys.stdout.flush()
+            sys.stderr.write(words.get("stderr", ""))
+            status = words.get("exit_status", status)
+    except BrokenPipeError:
+        return 1
     except (OSError, http.client.HTTPException, ValueError):
         print(NO_DAEMON, file=sys.stderr)
         return 1
-    sys.stdout.write(stdout)
-    sys.stderr.write(stderr)
-    return status
+    return int(status)
+
+
+def _end_with_the_session() -> None:
+    """End when nobody reads any more: sshd does not tell a command that its session is over."""
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)  # errors and hang-ups are told always
+    reader.poll()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Machine:
         return self._fault if self._hung else None
 
     def prepare(self) -> None:
-        """Make the folder, the token, the keys and the `docker` command; raises MachineError."""
+        """Make the folder, the token, the keys and its commands; raises MachineError."""
         settings = self._settings
         for what, port in (("website", settings.site_port), ("SSH server", settings.ssh_port)):
             if not port_is_free(settings.host, port):
@@ -116,7 +116,7 @@ class Machine:
             self.sshd.prepare()
         except SshdError as error:
             raise MachineError(str(error)) from error
-        self._write_docker_command()
+        self._write_commands()
 
     async def start(self) -> None:
         """Boot at once, with the container running; raises MachineError."""
@@ -248,14 +248,15 @@ class Machine:
         self.boots += 1
         log.info("booted", extra=fields(container=self.container.status))
 
-    def _write_docker_command(self) -> None:
+    def _write_commands(self) -> None:
         folder = self._settings.folder / "bin"
         folder.mkdir(exist_ok=True, mode=0o700)
         argv = [sys.executable, "-I", "-S", str(SHIM_SCRIPT)]
         argv += [f"http://{self._control_host()}:{self._settings.control_port}", str(self.token_file)]
-        command = folder / "docker"
-        command.write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n', encoding="utf-8")
-        command.chmod(0o700)
+        for name in ("docker", "sitemedic-wrapper"):
+            command = folder / name
+            command.write_text(f'#!/bin/sh\nexec {shlex.join([*argv, name])} "$@"\n', encoding="utf-8")
+            command.chmod(0o700)
 
     def _control_host(self) -> str:
         return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._settings.host, self._settings.host)
