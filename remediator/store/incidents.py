@@ -196,11 +196,9 @@ def close(
     return closed
 
 
-def outcome_of(incident: Incident, healed: bool = False) -> Outcome:
-    """Say how an incident that is over now came to its end."""
-    if incident.state is State.NEEDS_HUMAN:
-        return Outcome.BY_A_HUMAN
-    return Outcome.HEALED if healed else Outcome.BY_ITSELF
+def outcome_of(incident: Incident) -> Outcome:
+    """Say how an incident that is over now came to its end without an attempt."""
+    return Outcome.BY_A_HUMAN if incident.state is State.NEEDS_HUMAN else Outcome.BY_ITSELF
 
 
 def incident_of(row: Row[Any]) -> Incident:

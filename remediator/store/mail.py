@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from remediator.incident import Incident
 from remediator.store.database import record
@@ -44,12 +44,6 @@ def with_mails(connection: Connection, mailed: Mailed, limit: int = 5000) -> lis
     """Return the incidents of which this is so, oldest first."""
     query = select(INCIDENTS).where(INCIDENTS.c.mailed == mailed).order_by(INCIDENTS.c.id).limit(limit)
     return [incident_of(row) for row in connection.execute(query)]
-
-
-def count_untold(connection: Connection) -> int:
-    """Count the incidents that nobody was told of yet."""
-    query = select(func.count()).select_from(INCIDENTS).where(INCIDENTS.c.mailed == Mailed.UNTOLD)
-    return connection.scalar(query) or 0
 
 
 def mark(
