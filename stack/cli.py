@@ -7,8 +7,8 @@ import click
 
 from core.faults import ConfigError
 from stack.errors import StackError
+from stack.lazy_group import LazyGroup
 
-# name → where it is, and its line in --help (so that --help imports nothing)
 COMMANDS = {
     "up": ("stack.up_cli:up_command", "Start everything here, and keep it running until Ctrl-C."),
     "demo": ("stack.demo_cli:demo_command", "Break the running demo site and watch it heal."),
@@ -46,33 +46,29 @@ NOTIFICATIONS = {
 }
 
 
-class _Commands(click.Group):
-    """A group that knows its commands' names and imports a command only when it is called."""
+class _Commands(LazyGroup):
+    """The commands of the table, and one for each receiver of notifications."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *NOTIFICATIONS]
+        return [*super().list_commands(ctx), *NOTIFICATIONS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in NOTIFICATIONS:
-            group = importlib.import_module("stack.notification_cli").group
-            command = group(cmd_name, NOTIFICATIONS[cmd_name])
-        elif cmd_name in COMMANDS:
-            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-            command = getattr(importlib.import_module(module), attribute)
-        else:
-            return None
+        if cmd_name not in NOTIFICATIONS:
+            return super().get_command(ctx, cmd_name)
+        command = importlib.import_module("stack.notification_cli").group(cmd_name, NOTIFICATIONS[cmd_name])
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        super().format_commands(ctx, formatter)
         with formatter.section("Send one test notification and tell how it went"):
             formatter.write_text(", ".join(f"{name} test" for name in NOTIFICATIONS))
 
 
 @click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Commands,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.pass_context
 def main(ctx: click.Context) -> None:
