@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ig
 # containers run as whoever owns the keys (SITEMEDIC_UID in docker-compose.yml).
 RUN useradd --uid 1000 --create-home --shell /bin/sh sitemedic \
     && mkdir -p /volumes \
-    && for name in tokens grafana-password remediator prometheus alertmanager grafana; do \
+    && for name in tokens grafana-password exporter remediator prometheus alertmanager grafana; do \
            mkdir -m 1777 "/volumes/$name"; \
        done \
     && mkdir -p /etc/sitemedic/rendered \

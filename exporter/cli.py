@@ -75,6 +75,11 @@ _DEFAULT_FILES = (Path("sites.yml"), Path("blackbox.yml"))
     "--results.file", "results_file", type=click.Path(path_type=Path, dir_okay=False),
     help="Append one JSON line per scheduled probe to this file.",
 )  # fmt: skip
+@click.option(
+    "--storage.path", "storage_path", type=click.Path(path_type=Path, file_okay=False),
+    help="Keep what must survive a restart (heartbeats) in this folder.  "
+    "[default: data/exporter beside the configuration]",
+)  # fmt: skip
 @log_flags
 @click.version_option(VERSION, prog_name="sitemedic exporter")
 @click.pass_obj

@@ -10,9 +10,16 @@ from core.sites import Document, Part, Site, load
 from exporter.allowed import AllowedTargets
 from exporter.containers.plan import WatchedServer, watched_servers
 from exporter.containers.plan import faults_of as faults_of_containers
+from exporter.heartbeat_options import (
+    faults_of_heartbeats,
+    heartbeat_of,
+    token_path,
+    unreadable_tokens,
+)
 from exporter.module import BUILT_IN, Module
 from exporter.modules import UnreadableError, is_modules_file, modules_file, named, unreadable, with_inline
 from exporter.probers import PROBERS
+from exporter.probers.heartbeat import HEARTBEAT
 from exporter.site_options import SiteOptions, TopOptions, prober_of
 from exporter.target import TargetError, instance
 from exporter.watched import WatchedSite
@@ -52,13 +59,14 @@ def read(path: Path, parts: Sequence[Part]) -> Configuration:
     narrowed = _Narrowed(modules)
     sites = tuple(_watched(site, document, narrowed) for site in document.sites)
     allowed = AllowedTargets((*(site.url for site in sites), *top.canaries), top.probe_targets)
-    extra = (_modules_path(document),) if top.modules_file else ()
+    extra = [_modules_path(document)] if top.modules_file else []
+    extra += [token for site in document.sites if (token := token_path(site, document))]
     files = (*document.files, *extra)
     return Configuration(sites, modules, top.canaries, allowed, files, watched_servers(document))
 
 
 def refuse_unreadable_files(document: Document) -> None:
-    """Raise UnreadableError where modules name files that cannot be read.
+    """Raise UnreadableError where modules or heartbeats name files that cannot be read.
 
     Not part of the document's own check: the remediator reads the same sites.yml, and need not see them.
     """
@@ -66,6 +74,7 @@ def refuse_unreadable_files(document: Document) -> None:
     inline = {name: module for name, module in modules.items() if name in top.modules}
     others = {name: module for name, module in modules.items() if name not in top.modules}
     missing = [*unreadable(inline, document.path.name), *unreadable(others, top.modules_file or "")]
+    missing += unreadable_tokens(document)
     if missing:
         raise UnreadableError(missing)
 
@@ -80,6 +89,7 @@ def faults_of(document: Document) -> Iterator[Fault]:
     narrowed = _Narrowed(modules)
     for site in document.sites:
         yield from _faults_of_site(site, document, narrowed)
+    yield from faults_of_heartbeats(document)
     yield from _faults_of_canaries(document, modules)
     yield from faults_of_containers(document)
 
@@ -158,6 +168,8 @@ def _faults_of_canaries(document: Document, modules: Mapping[str, Module]) -> It
         message = "; ".join(f"{key}: {message}" for key, message in module.complaints())
         if not message and module.prober != prober:
             message = f"it probes {module.prober}"
+        if prober == HEARTBEAT.name:
+            message = "a job that calls here tells nothing of the way out"
         if message:
             yield document.fault(None, "canaries", f"are probed with {name}, which cannot be used: {message}")
 
@@ -197,4 +209,5 @@ def _watched(site: Site, document: Document, narrowed: _Narrowed) -> WatchedSite
         within=options.expect.within,
         objective=options.alert.objective,
         info=tuple(info.items()),
+        heartbeat=heartbeat_of(site, document),
     )

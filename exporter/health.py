@@ -65,6 +65,18 @@ class Health:
             "sitemedic_exporter_results_file_dropped_lines",
             "Results that never reached the results file.",
         )
+        self.heartbeat_calls = Counter(
+            "sitemedic_exporter_heartbeat_calls",
+            "Calls of jobs: taken, by an unknown token, or too many at once.",
+            ["answer"],
+            registry=self.registry,
+        )
+        for answer in ("taken", "unknown", "too_many"):
+            self.heartbeat_calls.labels(answer)
+        self.heartbeat_file_errors = self._counter(
+            "sitemedic_exporter_heartbeat_file_errors",
+            "Failed attempts to read or write what is known of heartbeats.",
+        )
         self.unknown_modules = self._counter(
             "blackbox_module_unknown", "Count of unknown modules requested by probes"
         )

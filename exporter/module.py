@@ -23,7 +23,7 @@ class _ModuleBase(Options):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     prober: str
-    """The protocol: http, tcp, dns, icmp, grpc or unix."""
+    """The protocol: http, tcp, dns, icmp, grpc, unix or heartbeat."""
     timeout: Duration | None = None
     """How long one probe may take; a site's own timeout goes before it."""
 
@@ -94,6 +94,7 @@ BUILT_IN: Mapping[str, Module] = MappingProxyType(
         "icmp": Module(prober="icmp"),
         "grpc": Module(prober="grpc"),
         "unix": Module(prober="unix"),
+        "heartbeat": Module(prober="heartbeat"),
     }
 )
 """The modules that exist without any file."""

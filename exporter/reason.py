@@ -34,6 +34,10 @@ class Reason(StrEnum):
     """Its certificate has expired, is not trusted or belongs to another name."""
     TLS = "tls"
     """TLS could not be agreed upon, or was used where it must not be (or the other way round)."""
+    SILENT = "silent"
+    """Its job was not heard in time (a heartbeat)."""
+    FAILED = "failed"
+    """Its job says that it failed (a heartbeat)."""
     ERROR = "error"
     """None of these, or the probe itself could not be made; never acted upon."""
 

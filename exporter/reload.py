@@ -10,7 +10,7 @@ from core.faults import ConfigError
 from core.files_watch import FileWatcher
 from core.logs import fields
 from core.sites import Part
-from exporter.configuration import read
+from exporter.configuration import Configuration, read
 from exporter.modules import UnreadableError
 from exporter.service import Exporter
 
@@ -57,7 +57,7 @@ class Reloader:
         started = time.time_ns()
         try:
             # In a thread: 10,000 sites take seconds to read, and probes must not wait for that.
-            configuration = await asyncio.to_thread(read, self._path, self._parts)
+            configuration = await asyncio.to_thread(self._read)
         except ConfigError as error:
             self._exporter.health.reloaded(successful=False)
             await self._watch([*self._exporter.configuration.files, *self._faulty(error)], started)
@@ -71,6 +71,11 @@ class Reloader:
         await self._watch(configuration.files, started)
         _log.info("configuration taken up", extra=fields(file=self._path, sites=len(configuration.sites)))
         return None
+
+    def _read(self) -> Configuration:
+        configuration = read(self._path, self._parts)
+        self._exporter.heartbeats.tokens(configuration.sites)
+        return configuration
 
     async def follow_files(self) -> None:
         """Reload whenever a file changed; runs until it is cancelled."""

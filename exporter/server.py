@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import ssl
@@ -15,9 +16,12 @@ from aiohttp import web
 
 from core.faults import ConfigError
 from core.logs import fields
+from core.secrets import from_environment
 from core.sites import Part
 from exporter.configuration import Configuration, read
 from exporter.health import Health
+from exporter.heartbeat_file import KEY_VARIABLE, HeartbeatFile, usual_folder
+from exporter.heartbeats import Heartbeats
 from exporter.history import DEFAULT_LIMIT, History
 from exporter.listening import Address, listen, listen_on_handed, shown
 from exporter.probe import Probers
@@ -52,6 +56,8 @@ class Settings:
     history_limit: int = DEFAULT_LIMIT
     probe_log_level: int = logging.DEBUG
     results_file: Path | None = None
+    storage_path: Path | None = None
+    """What survives a restart is kept there; None: in data/exporter beside the configuration."""
     follow: bool = True
     """Whether a change of a file is a reload."""
     poll_every: float = POLL_EVERY
@@ -76,7 +82,9 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
     security = Security(settings.web_config_file, health)
     results = ResultsFile(settings.results_file, health) if settings.results_file else None
     history = History(settings.history_limit)
-    exporter = Exporter(configuration, Probers.start(health.broken.inc), health, results, history)
+    heartbeats = _heartbeats(settings, health)
+    heartbeats.tokens(configuration.sites)  # a key that cannot be kept is told before anything is probed
+    exporter = Exporter(configuration, Probers.start(health.broken.inc), health, results, history, heartbeats)
     reloader = Reloader(exporter, settings.config_file, parts, settings.poll_every)
     loop.add_signal_handler(signal.SIGHUP, lambda: _on_hangup(reloader, results))
     handlers = Handlers(
@@ -90,7 +98,10 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
     try:
         addresses = await _listen(runner, settings, configuration, security.tls)
         exporter.start()
-        following = [asyncio.create_task(security.follow_files(settings.poll_every))]
+        following = [
+            asyncio.create_task(security.follow_files(settings.poll_every)),
+            asyncio.create_task(heartbeats.listen()),
+        ]
         if settings.follow:
             following.append(asyncio.create_task(reloader.follow_files()))
         _log.info("exporter runs", extra=fields(address=shown(addresses), sites=len(configuration.sites)))
@@ -102,6 +113,12 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
         await runner.cleanup()
         if results is not None:
             await asyncio.to_thread(results.close)
+
+
+def _heartbeats(settings: Settings, health: Health) -> Heartbeats:
+    """Return the book of heartbeats. Raises ConfigError."""
+    folder = settings.storage_path or usual_folder(settings.config_file)
+    return Heartbeats(HeartbeatFile(folder, from_environment(KEY_VARIABLE, os.environ)), health)
 
 
 def _on_hangup(reloader: Reloader, results: ResultsFile | None) -> None:

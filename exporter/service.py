@@ -11,6 +11,8 @@ from exporter.configuration import BY_PROBER, Configuration, default_timeout
 from exporter.containers.service import Containers
 from exporter.exposition import keep_ready
 from exporter.health import Health
+from exporter.heartbeat_file import HeartbeatFile, usual_folder
+from exporter.heartbeats import Heartbeats
 from exporter.history import History
 from exporter.module import Module
 from exporter.probe import Probers
@@ -36,6 +38,7 @@ class Exporter:
         health: Health,
         results: ResultsFile | None = None,
         history: History | None = None,
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         """Take up `configuration`; needs a running loop. Nothing is probed before `start`."""
         self.configuration = configuration
@@ -46,6 +49,9 @@ class Exporter:
         self._results = results
         self.history = history or History()
         self.containers = Containers()
+        self.heartbeats = heartbeats or Heartbeats(
+            HeartbeatFile(usual_folder(configuration.files[0])), health
+        )
         self._scheduler = Scheduler(self._scheduled, health.lateness.observe, self._skipped)
         health.in_flight.set_function(lambda: self._scheduler.in_flight)
 
@@ -60,9 +66,11 @@ class Exporter:
         await self._scheduler.stop()
         await self._probers.close()
         await self.containers.stop()
+        await self.heartbeats.close()
 
     def apply(self, configuration: Configuration) -> None:
         """Watch the sites of `configuration`: those that stay keep their state and their place."""
+        self.heartbeats.follow(configuration.sites)
         before, self.states = self.states, {}
         renewed = set()
         for site in configuration.sites:
@@ -90,7 +98,7 @@ class Exporter:
     async def probe_site(self, site: WatchedSite, at_most: float | None = None) -> Result:
         """Probe a site now, beside its schedule; its state does not see it."""
         timeout = site.timeout if at_most is None else min(site.timeout, at_most)
-        return await self._probers.probe(site.url, site.module, timeout)
+        return await self._probe(site, timeout)
 
     async def probe_target(
         self,
@@ -114,13 +122,26 @@ class Exporter:
         module = self.configuration.modules[BY_PROBER[prober_of(canary)]]
         return await self._probers.probe(canary, module, module.timeout or default_timeout(float("inf")))
 
+    async def called(self, name: str) -> None:
+        """Look at a heartbeat site that was called, if that changes anything."""
+        state = self.states.get(name)
+        if state is None:
+            return
+        if state.last is None or state.last.success != self.heartbeats.look(state.site).success:
+            await self._scheduled(name)
+
+    async def _probe(self, site: WatchedSite, seconds: float, log: ProbeLog | None = None) -> Result:
+        if site.heartbeat is not None:
+            return self.heartbeats.look(site)
+        return await self._probers.probe(site.url, site.module, seconds, log=log)
+
     async def _scheduled(self, name: str) -> None:
         state = self.states[name]
         site = state.site
         before = state.last
         # Steps cost a few percent of a probe: they are kept for the sites that somebody will ask about.
         log = ProbeLog() if before is not None and not before.success else None
-        result = await self._probers.probe(site.url, site.module, site.timeout, log=log)
+        result = await self._probe(site, site.timeout, log)
         if not result.success:
             self.history.failure_of(site.name, site.module, site.instance, result, log)
         state.record(result)

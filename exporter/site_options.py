@@ -20,6 +20,9 @@ from exporter.target import instance
 LEAST_INTERVAL = 0.1
 """Seconds between two probes of a site, at the least."""
 
+LEAST_HEARTBEAT = 1.0
+"""Seconds of `every` and `grace`, at the least."""
+
 RESERVED_LABELS = frozenset(
     {"site", "instance", "job", "group", "server", "part_of", "severity", "parent", "healing", "reason"}
     | {"phase", "le"}
@@ -165,11 +168,25 @@ class SiteOptions(_Probing):
     """What the exporter reads of a site."""
 
     url: URL
-    """What is probed: https://shop.example.com/health or tcp://10.0.0.5:6379."""
+    """What is probed: https://shop.example.com/health, tcp://10.0.0.5:6379; heartbeat://NAME is called."""
+    every: Duration | None = None
+    """For heartbeat://: how often the job says that it succeeded."""
+    grace: Duration | None = None
+    """For heartbeat://: how much later, and how long a run may take. Default: the smaller of 1h and every."""
+    token_file: str | None = None
+    """For heartbeat://: a file with the token of its address; without one it is derived."""
     labels: dict[str, str] = Field(default_factory=dict)
     """More labels for sitemedic_site_info."""
     expect: Expect = Expect()
     """What is expected of its answer, beside what the module says."""
+
+    @field_validator("every", "grace")
+    @classmethod
+    def _a_second(cls, seconds: float | None) -> float | None:
+        if seconds is not None and seconds < LEAST_HEARTBEAT:
+            least = format_duration(LEAST_HEARTBEAT)
+            raise ValueError(f"must be {least} or more (got {format_duration(seconds)})")
+        return seconds
 
     @field_validator("labels")
     @classmethod

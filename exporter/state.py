@@ -4,6 +4,7 @@ import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from exporter.labels import Labels
 from exporter.reason import Reason
 from exporter.result import Result
 from exporter.watched import WatchedSite
@@ -29,6 +30,10 @@ class Moment:
         told = wall_now - (monotonic_now - self.monotonic)
         return self if abs(told - self.wall) < _JUMP else Moment(told, self.monotonic)
 
+    def at(self, monotonic: float) -> "Moment":
+        """Return the moment at `monotonic`, as this one's wall clock tells it."""
+        return Moment(self.wall + monotonic - self.monotonic, monotonic)
+
 
 @dataclass(slots=True, eq=False)
 class SiteState:
@@ -51,17 +56,22 @@ class SiteState:
     bucket_counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     """Probes per bucket, each counted once; the last is beyond all bounds."""
     duration_sum: float = 0.0
+    labels: Labels = field(init=False)
+    """The labels of all its series."""
     lines: tuple[str, ...] | None = None
     """The site's ready exposition of the last result, made when it is first asked for."""
     fixed_lines: tuple[str, ...] | None = None
     """The same for what only a reload changes."""
+
+    def __post_init__(self) -> None:
+        self._renew_lines()
 
     def follow(self, site: WatchedSite) -> None:
         """Take over what a reload changed; history and counters stay."""
         self.site = site
         if site.within is None:
             self.slow = None
-        self.lines = self.fixed_lines = None
+        self._renew_lines()
 
     def record(self, result: Result) -> None:
         """Count one probe's result and move the streaks."""
@@ -80,6 +90,10 @@ class SiteState:
         else:
             self.slow = self.slow.corrected(wall_now, now) if self.slow else began
         self.lines = None
+
+    def _renew_lines(self) -> None:
+        self.labels = Labels(site=self.site.name, instance=self.site.instance)
+        self.lines = self.fixed_lines = None
 
     def is_stale(self, now: float) -> bool:
         """Say whether the last probe is too old at `now` (monotonic) to speak for the site."""

@@ -2,7 +2,22 @@
 
 from dataclasses import dataclass
 
+from core.secrets import Secret
 from exporter.module import Module
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What the file says of a job that tells that it runs; times in seconds."""
+
+    name: str
+    """As the site's URL has it."""
+    every: float
+    """How often the job says that it succeeded."""
+    grace: float
+    """How much later it may be heard, and how long one run may take."""
+    token: Secret | None = None
+    """The token of its address; None: it is derived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,8 @@ class WatchedSite:
     """The share of its probes that shall succeed."""
     info: tuple[tuple[str, str], ...]
     """Labels of `sitemedic_site_info`, in order."""
+    heartbeat: Heartbeat | None = None
+    """For a site that is heard, not probed."""
 
     def label(self, name: str) -> str:
         """Return one of the site's labels, or nothing where it has no such label."""

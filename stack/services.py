@@ -71,6 +71,7 @@ def _exporter(home: Home, settings: Settings) -> Service:
             *(sys.executable, "-m", "stack", "exporter"),
             f"--config.file={home.sites_file}",
             f"--web.listen-address={address.address}",
+            f"--storage.path={home.data / 'exporter'}",
         ),
         env=python_environment(without_secrets(os.environ)),
         cwd=home.root,

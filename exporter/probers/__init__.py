@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from exporter.probers.dns import DNS
 from exporter.probers.grpc import GRPC
+from exporter.probers.heartbeat import HEARTBEAT
 from exporter.probers.http import HTTP
 from exporter.probers.icmp import ICMP
 from exporter.probers.prober import Attempt, ProbeLog, Prober, Reading
@@ -17,6 +18,7 @@ PROBERS: Mapping[str, Prober] = {
     "icmp": ICMP,
     "grpc": GRPC,
     "unix": UNIX,
+    "heartbeat": HEARTBEAT,
 }
 
 BY_SCHEME: Mapping[str, Prober] = {scheme: prober for prober in PROBERS.values() for scheme in prober.schemes}

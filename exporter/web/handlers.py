@@ -19,6 +19,7 @@ from exporter.service import Exporter
 from exporter.shown import configuration_text
 from exporter.web.badge import badge
 from exporter.web.discovery import target_groups
+from exporter.web.heartbeat import HeartbeatHandlers
 from exporter.web.page import page
 from exporter.web.places import AT_THE_ROOT, Places
 
@@ -69,6 +70,7 @@ class Handlers:
         router.add_get(f"{at}/-/healthy", self.healthy)
         router.add_get(f"{at}/-/ready", self.ready)
         router.add_route("*", f"{at}/-/reload", self.reload)
+        HeartbeatHandlers(self._exporter.heartbeats, self._exporter.called).add_to(router, at)
         if at:
             router.add_get("/", self.elsewhere)
             router.add_get(at, self.elsewhere)

@@ -16,6 +16,7 @@ from core.web_config import RateLimit, WebConfig, read_web_config
 from core.web_tls import LiveContext, server_context
 from core.web_users import Users
 from exporter.health import Health
+from exporter.web.heartbeat import passes
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ class Security:
             return web.Response(status=429, text="Too Many Requests\n")
         if not self._knows_certificate(request):
             return web.Response(status=403, text="Forbidden: client_allowed_sans lacks your certificate\n")
-        if self._users and not await self._is_user(request.headers.get("Authorization")):
+        wants_password = self._users and not passes(request)
+        if wants_password and not await self._is_user(request.headers.get("Authorization")):
             return web.Response(status=401, text="Unauthorized\n", headers={"WWW-Authenticate": "Basic"})
         return await handler(request)
 

@@ -1,4 +1,4 @@
-"""`./sitemedic config check`, and its siblings `show` and `schema`."""
+"""`./sitemedic config check`, and its siblings `show`, `heartbeat` and `schema`."""
 
 import shutil
 import subprocess
@@ -16,6 +16,7 @@ from core.servers.schema import file_faults, servers
 from core.sites import Document, load
 from exporter.configuration import refuse_unreadable_files
 from stack import checked
+from stack.configure.heartbeat_cli import heartbeat_command
 from stack.configure.idle_playbooks import idle_playbooks
 from stack.configure.schema_cli import schema_command
 from stack.configure.show import show_command
@@ -33,9 +34,10 @@ _COMPOSE = (("docker", "compose"), ("docker-compose",))
 
 @click.group("config")
 def config_group() -> None:
-    """Check sites.yml, show what holds for a site, or print the schema."""
+    """Check sites.yml, show what holds for a site, what its job calls, or print the schema."""
 
 
+config_group.add_command(heartbeat_command)
 config_group.add_command(schema_command)
 config_group.add_command(show_command)
 

@@ -12,6 +12,7 @@ from core.servers.schema import servers
 from core.servers.server import Server
 from core.sites import Document, Setting, Site, effective
 from exporter.configuration import BY_PROBER, default_timeout
+from exporter.heartbeat_options import heartbeat_of
 from exporter.site_options import SiteOptions, prober_of
 from exporter.target import instance
 from remediator.actions.action import Target
@@ -72,10 +73,18 @@ def _consequences(document: Document, site: Site) -> Iterator[str]:
     options = site.part(SiteOptions)
     module = options.module or BY_PROBER[prober_of(options.url)]
     timeout = options.timeout or default_timeout(options.interval)
-    yield (
-        f"Probed every {format_duration(options.interval)} with module {module},"
-        f" {format_duration(timeout)} at most."
-    )
+    heartbeat = heartbeat_of(site, document)
+    if heartbeat is not None:
+        yield (
+            f"Not probed: its job must be heard every {format_duration(heartbeat.every)}, with"
+            f" {format_duration(heartbeat.grace)} of grace."
+            f" What it calls: ./sitemedic config heartbeat {site.name}"
+        )
+    else:
+        yield (
+            f"Probed every {format_duration(options.interval)} with module {module},"
+            f" {format_duration(timeout)} at most."
+        )
     yield f"Alerts ({options.alert.severity}) after failing for {format_duration(options.alert.after)}."
     mail = site_mail_to(site)
     recovered = "" if mail.recovered == mail.down else f"; when it is back: {_people(mail.recovered)}"

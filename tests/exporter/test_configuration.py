@@ -251,6 +251,58 @@ sites:
     ]
 
 
+def test_what_does_not_fit_together_at_heartbeats_is_told(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path,
+        """
+sites:
+  - {name: a, url: "heartbeat://night ly", every: 1d}
+  - {name: b, url: "heartbeat://job", every: 1d, grace: 500ms}
+""",
+    )
+    assert told == [
+        (
+            "sites.yml: sites[0].url: 'heartbeat://night ly' must be heartbeat:// and a name of letters, digits, "
+            "'.', '_' and '-': heartbeat://nightly-backup"
+        ),
+        "sites.yml: sites[1].grace: must be 1s or more (got 500ms)",
+    ]
+    told = faults(
+        tmp_path,
+        """
+canaries: ["heartbeat://far"]
+sites:
+  - {name: a, url: "heartbeat://job", every: 1d}
+  - {name: b, url: "heartbeat://job"}
+  - {name: c, url: "http://c/", every: 1d, token_file: x}
+  - {name: d, url: "heartbeat://d", every: 1d, expect: {status: 200}}
+""",
+    )
+    assert told == [
+        "sites.yml: sites[3].expect: status and body can be expected of http only (the prober is heartbeat)",
+        "sites.yml: sites[1].every: is missing: how often its job says that it succeeded, e.g. 1d",
+        "sites.yml: sites[1].url: is that of a: give each job a name of its own",
+        "sites.yml: sites[2].every: is for a site with url: heartbeat://NAME only",
+        "sites.yml: sites[2].token_file: is for a site with url: heartbeat://NAME only",
+        (
+            "sites.yml: canaries: are probed with heartbeat, which cannot be used: a job that calls here tells "
+            "nothing of the way out"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("", "empty"), ("short", "16 to 200"), ("with a blank in it 123", "16 to 200")]
+)
+def test_a_token_that_is_none_is_told_with_its_file(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "token").write_text(content)
+    site = '{name: a, url: "heartbeat://job", every: 1d, token_file: token}'
+    (fault,) = faults(tmp_path, f"sites:\n  - {site}\n")
+    assert fault.startswith(f"sites.yml: sites[0].token_file: {tmp_path / 'token'}: ")
+    assert said in fault
+    assert not content or content not in fault
+
+
 def test_a_faulty_modules_file_is_named(tmp_path: Path) -> None:
     text = "modules_file: blackbox.yml\nsites: [{name: a, url: 'http://a/'}]"
     modules = "modules: {m: {prober: http, http: {methd: POST}}}\nextra: 1"

@@ -13,7 +13,7 @@ from tests.exporter.loopback import http_module, tcp_module
 
 
 def test_the_modules_that_need_no_file():
-    assert set(BUILT_IN) == {"http_2xx", "tcp_connect", "dns", "icmp", "grpc", "unix"}
+    assert set(BUILT_IN) == {"http_2xx", "tcp_connect", "dns", "icmp", "grpc", "unix", "heartbeat"}
     assert not any(module.complaints() for module in BUILT_IN.values())
 
 

@@ -104,4 +104,6 @@ def test_every_reason_is_of_one_kind():
     kinds = {kind: {reason for reason in Reason if reason.kind is kind} for kind in Kind}
     assert kinds[Kind.ANSWERS_WRONGLY] == {Reason.STATUS, Reason.BODY, Reason.HEADER, Reason.PROTOCOL}
     assert kinds[Kind.DOES_NOT_ANSWER] == {Reason.REFUSED, Reason.RESET, Reason.TIMEOUT}
-    assert kinds[Kind.FOR_A_HUMAN] == {Reason.DNS, Reason.CERTIFICATE, Reason.TLS, Reason.ERROR}
+    assert kinds[Kind.FOR_A_HUMAN] == {
+        Reason.DNS, Reason.CERTIFICATE, Reason.TLS, Reason.SILENT, Reason.FAILED, Reason.ERROR,
+    }  # fmt: skip

@@ -1,0 +1,102 @@
+"""What of heartbeats survives a restart: the key their tokens are derived from, and what was heard."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.faults import ConfigError
+from core.secrets import Secret, read_secret_file
+from exporter.watched import Heartbeat
+
+KEY_VARIABLE = "HEARTBEAT_KEY"
+_KEY, _BOOK = "heartbeat.key", "heartbeats.json"
+_TOKEN_LENGTH = 27
+"""Characters of a derived token: 160 bits."""
+
+
+def usual_folder(config_file: Path) -> Path:
+    """Return the exporter's state folder where nobody says another: beside its configuration."""
+    return config_file.absolute().parent / "data" / "exporter"
+
+
+class HeartbeatFile:
+    """The key and the book, in `folder`; nothing is written before there is a heartbeat site."""
+
+    def __init__(self, folder: Path, key: Secret | None = None) -> None:
+        self._folder = folder
+        self._key = key
+
+    @property
+    def is_new(self) -> bool:
+        """Say whether no heartbeat has ever been kept here."""
+        return not (self._folder / _KEY).exists() and not (self._folder / _BOOK).exists()
+
+    def token(self, heartbeat: Heartbeat) -> str:
+        """Return the token of a job's address. Raises ConfigError where there is no key to derive it from."""
+        if heartbeat.token is not None:
+            return heartbeat.token.reveal()
+        if self._key is None:
+            self._key = self._kept_key()
+        digest = hmac.digest(
+            self._key.reveal().encode(), b"heartbeat:" + heartbeat.name.encode(), hashlib.sha256
+        )
+        return base64.urlsafe_b64encode(digest).decode()[:_TOKEN_LENGTH]
+
+    def read(self) -> Mapping[str, Any] | None:
+        """Return what was written last, None where there is nothing. Raises OSError, ValueError."""
+        try:
+            found = json.loads((self._folder / _BOOK).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
+        return found
+
+    def write(self, book: Mapping[str, Any]) -> None:
+        """Write the book, whole or not at all. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        new = self._folder / f"{_BOOK}.new"
+        with new.open("w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            json.dump(book, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._folder / _BOOK)
+
+    def _kept_key(self) -> Secret:
+        path = self._folder / _KEY
+        try:
+            if not path.exists():
+                self._make_key(path)
+        except OSError as error:
+            raise ConfigError.single(str(path), "", _no_key(error)) from error
+        return read_secret_file(path)
+
+    def _make_key(self, path: Path) -> None:
+        """Write a new key, whole or not at all; one that is there meanwhile stays. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{_KEY}.{os.getpid()}.new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"{secrets.token_hex(32)}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(new, path)
+        finally:
+            new.unlink()
+
+
+def _no_key(error: OSError) -> str:
+    return (
+        f"the heartbeat sites' key cannot be kept here: {error.strerror}. Let the exporter write to this "
+        f"folder (--storage.path names another), set {KEY_VARIABLE}_FILE, or give each such site a token_file"
+    )
