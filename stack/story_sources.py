@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,62 +24,29 @@ from stack.story_seen import (
 )
 
 NO_DEMO = "no demo is running here: start one with ./sitemedic up"
+_HELD = "{} is just being started or stopped: wait until ./sitemedic up says ready"
 _PATIENCE = 3.0  # seconds for one answer
 _MENDING = 30.0
 T = TypeVar("T")
 
 
 @dataclass
-class Demo:
-    """A demo that runs: ask it, break it, mend it."""
+class Services:
+    """A stack that runs: ask its services."""
 
     home: Home
     running: Running
     site: str
     clock: Callable[[], float] = time.time
     _session: requests.Session = field(init=False, repr=False)
-    _token: Secret = field(init=False, repr=False)
     _api_token: Secret | None = field(init=False, repr=False)
     _closed: dict[int, IncidentSeen] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between us and our own services
-        assert self.running.control_token_file is not None
-        self._token = read_secret_file(Path(self.running.control_token_file))
         api_token = self.home.data / "secrets" / "api_token"  # without it the log lines are not shown
         self._api_token = read_secret_file(api_token) if api_token.is_file() else None
-
-    def break_(self, kind: str) -> float:
-        """Break the site; return when that was. Raises StackError."""
-        return float(self._order("/break", {"kind": kind})["broken_at"])
-
-    def mend(self) -> None:
-        """Make everything as it was. Raises StackError."""
-        self._order("/mend", {})
-
-    def snapshot(self) -> Snapshot:
-        """Ask every service once; what does not answer is None and told among the faults."""
-        faults: list[str] = []
-
-        def ask(service: str, path: str, read: Callable[[Any], T]) -> T | None:
-            try:
-                return read(self._get(service, path))
-            except requests.RequestException as error:
-                faults.append(f"{service} does not answer ({type(error).__name__})")
-            except (ValueError, KeyError, TypeError, IndexError) as error:
-                faults.append(f"{service} answers something else than expected at {path}: {error!r}")
-            return None
-
-        found = Snapshot(
-            time=self.clock(),
-            machine=ask("control", "/state", machine_seen),
-            site=ask("exporter", "/api/v1/sites", lambda answer: site_seen(answer, self.site)),
-            mails=ask("mailbox", "/api/mails", mails_seen),
-            incidents=ask("remediator", "/api/v1/incidents", self._incidents),
-            firing=ask("prometheus", "/api/v1/alerts", firing_seen),  # last: the cause of the two before
-        )
-        return Snapshot(**{**vars(found), "faults": tuple(faults)})
 
     def still_runs(self) -> bool:
         """Tell whether it is still the same stack that runs."""
@@ -89,7 +57,18 @@ class Demo:
         """Return where a service's log is."""
         return self.home.log(service)
 
-    def _incidents(self, answer: Any) -> tuple[IncidentSeen, ...]:
+    def ask(self, faults: list[str], service: str, path: str, read: Callable[[Any], T]) -> T | None:
+        """Ask a service one thing; None, and a line in `faults`, where it does not answer that."""
+        try:
+            return read(self._get(service, path))
+        except requests.RequestException as error:
+            faults.append(f"{service} does not answer ({type(error).__name__})")
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            faults.append(f"{service} answers something else than expected at {path}: {error!r}")
+        return None
+
+    def incidents(self, answer: Any) -> tuple[IncidentSeen, ...]:
+        """Read the remediator's list, and ask for each incident in it; one that is closed only once."""
         seen = []
         for listed in answer["incidents"]:
             number = listed["id"]
@@ -109,6 +88,43 @@ class Demo:
         answer.raise_for_status()
         return answer.json()
 
+    def _headers(self, service: str) -> dict[str, str]:
+        return _bearer(self._api_token) if service == "remediator" else {}
+
+
+@dataclass
+class Demo(Services):
+    """A demo that runs: ask it, break it, mend it."""
+
+    _token: Secret = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.running.control_token_file is not None
+        self._token = read_secret_file(Path(self.running.control_token_file))
+
+    def break_(self, kind: str) -> float:
+        """Break the site; return when that was. Raises StackError."""
+        return float(self._order("/break", {"kind": kind})["broken_at"])
+
+    def mend(self) -> None:
+        """Make everything as it was. Raises StackError."""
+        self._order("/mend", {})
+
+    def snapshot(self) -> Snapshot:
+        """Ask every service once; what does not answer is None and told among the faults."""
+        faults: list[str] = []
+        ask = partial(self.ask, faults)
+        found = Snapshot(
+            time=self.clock(),
+            machine=ask("control", "/state", machine_seen),
+            site=ask("exporter", "/api/v1/sites", lambda answer: site_seen(answer, self.site)),
+            mails=ask("mailbox", "/api/mails", mails_seen),
+            incidents=ask("remediator", "/api/v1/incidents", self.incidents),
+            firing=ask("prometheus", "/api/v1/alerts", firing_seen),  # last: the cause of the two before
+        )
+        return Snapshot(**{**vars(found), "faults": tuple(faults)})
+
     def _order(self, path: str, body: object) -> Any:
         url = f"{self.running.urls['control']}{path}"
         try:
@@ -123,8 +139,17 @@ class Demo:
         return told
 
     def _headers(self, service: str) -> dict[str, str]:
-        token = {"control": self._token, "remediator": self._api_token}.get(service)
-        return {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
+        return _bearer(self._token) if service == "control" else super()._headers(service)
+
+
+def find_stack(root: Path) -> tuple[Home, Running]:
+    """Return what runs in a folder, the demo or a real stack; raises StackError where nothing does."""
+    for home in (Home(root, demo=True), Home(root, demo=False)):
+        if (running := read_running(home)) is not None:
+            return home, running
+    if _is_held(root / "data" / "up.lock"):
+        raise StackError(_HELD.format(root))
+    raise StackError(f"no Sitemedic is running in {root}: start one with ./sitemedic up")
 
 
 def find_demo(root: Path, site: str) -> Demo:
@@ -138,11 +163,15 @@ def find_demo(root: Path, site: str) -> Demo:
                 "For a demo, run ./sitemedic up --dir in an empty folder, with other ports in its .env"
             )
         if _is_held(root / "data" / "up.lock"):
-            raise StackError(f"{root} is just being started or stopped: wait until ./sitemedic up says ready")
+            raise StackError(_HELD.format(root))
         raise StackError(NO_DEMO)
     if not running.demo or running.control_token_file is None:
         raise StackError(f"{home.run_file} does not tell of a demo: nothing was touched")
     return Demo(home, running, site)
+
+
+def _bearer(token: Secret | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
 
 
 def _is_held(lock: Path) -> bool:
