@@ -6,9 +6,11 @@ A server without it runs what it is told: the connection is the same. What it re
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.servers.containers import ContainerChoice
 from core.servers.server import ActionError, CommandResult, Connector, Reason
 
 FILE = Path(__file__).parent / "on_server" / "sitemedic-wrapper"
@@ -17,8 +19,11 @@ PLACE = "/usr/local/bin/sitemedic-wrapper"
 ALLOWED = "/etc/sitemedic/allowed"
 VERSION = 2
 """Raised with every change of what the wrapper takes or answers."""
+SHOWS_CONTAINERS = 2
+"""The first version that shows the exporter containers."""
 LOOK_SECONDS = 15.0
 
+_OF_CHARACTERS = re.compile(r"\[[^\]]*\]")
 _REFUSED = re.compile(r"^sitemedic-wrapper: refused: (.*)$", re.MULTILINE)
 _NOT_THERE = frozenset({126, 127})
 
@@ -30,6 +35,21 @@ class Allowed:
     version: int
     lines: frozenset[str]
     faults: tuple[str, ...] = ()
+
+
+def watch_lines(choices: Iterable[ContainerChoice]) -> tuple[str, ...]:
+    """Return the lines that let the exporter see the containers it watches, and touch none.
+
+    The list has no sets of characters (`[ab]`), nor can it choose by labels: it shows more there, never less.
+    """
+    lines = set()
+    for choice in choices:
+        pattern = choice.name or choice.compose
+        if pattern is not None:
+            lines.add(f"watch {_OF_CHARACTERS.sub('?', pattern)}")
+        elif choice.label is not None:
+            lines |= {"watch *", f"label {choice.label.partition('=')[0]}"}
+    return tuple(sorted(lines))
 
 
 def check_argv() -> list[str]:

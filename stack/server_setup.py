@@ -57,12 +57,12 @@ def setup_of(document: Document, name: str, user: str | None = None) -> Setup:
 
 
 def allowed_lines(plan: ServerPlan) -> tuple[str, ...]:
-    """Return the wrapper's list for a server: what sites.yml heals on it, and nothing else."""
+    """Return the wrapper's list for a server: what sites.yml heals and watches on it, and nothing else."""
     kinds = [
         f"compose {target.label}" if target.compose is not None else f"container {target.label}"
         for target in plan.targets
     ]
-    return (*sorted(kinds), *(f"hook {hook}" for hook in plan.hooks))
+    return (*sorted(kinds), *plan.watched, *(f"hook {hook}" for hook in plan.hooks))
 
 
 def public_key(ssh: SshSettings) -> str:
@@ -122,7 +122,7 @@ def _head(setup: Setup) -> Iterator[str]:
     yield f"# What Sitemedic needs on {setup.name} ({setup.ssh.host}). Nothing has been run."
     yield "# Read it; then, as somebody who may become root there, for example:"
     yield f"#   ./sitemedic server setup {setup.name} | ssh YOU@{place} sudo sh"
-    yield "# Run it again after a change of recover: or playbooks: in sites.yml."
+    yield "# Run it again after a change of recover:, playbooks: or containers: in sites.yml."
     yield "set -eu"
     yield "umask 022"
     yield f"user={shlex.quote(setup.user)}"
@@ -164,7 +164,7 @@ def _files(setup: Setup) -> Iterator[str]:
     yield f"chmod 755 {wrapper.PLACE}.new"
     yield f"mv {wrapper.PLACE}.new {wrapper.PLACE}"
     yield ""
-    yield "# 3. What sites.yml heals on this server."
+    yield "# 3. What sites.yml heals and watches on this server."
     yield f"elsewhere=$(grep '^docker_host ' {wrapper.ALLOWED} 2>/dev/null || :)"
     yield f"cat >{wrapper.ALLOWED}.new <<'END_OF_LIST'"
     yield from setup.allowed

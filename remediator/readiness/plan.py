@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.servers.options import ServersTop
 from core.servers.schema import file_faults, servers
 from core.servers.server import Server
 from core.sites import Document
 from remediator.actions.action import Target
 from remediator.playbooks import Playbook
 from remediator.schema import playbooks, targets
+from remediator.wrapper import watch_lines
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class ServerPlan:
     targets: tuple[Target, ...] = ()
     hooks: tuple[str, ...] = ()
     file_faults: tuple[tuple[str, str], ...] = ()
+    watched: tuple[str, ...] = ()
+    """The lines of the wrapper's list for containers that are only watched."""
 
     @property
     def concerned(self) -> bool:
@@ -62,6 +66,7 @@ def plan_of(document: Document) -> Plan:
     found = targets(document)
     healed_by = playbooks(document)
     faults = file_faults(document)
+    options = document.top(ServersTop).servers
     plans = {}
     for name, server in servers(document).items():
         here = [target for target in found.values() if target.server.name == name]
@@ -72,6 +77,7 @@ def plan_of(document: Document) -> Plan:
             server=server,
             targets=tuple(distinct[label] for label in sorted(distinct)),
             hooks=tuple(sorted(hooks)),
+            watched=watch_lines(options[name].containers or ()),
             file_faults=tuple((str(one.path), one.message) for one in faults if one.path.startswith(path)),
         )
     return Plan(plans, frozenset(site.name for site in document.sites))

@@ -56,14 +56,15 @@ def look(plan: ServerPlan, world: World) -> list[Check]:
 def _inside(plan: ServerPlan, connector: Connector) -> Iterator[Check]:
     server, allowed = plan.server, None
     if server.ssh is not None:
-        allowed, check = _wrapper(server, connector)
+        allowed, check = _wrapper(plan, connector)
         yield check
     yield from _containers(plan, connector, allowed)
     for hook in plan.hooks:
         yield _hook(server.name, hook, allowed)
 
 
-def _wrapper(server: Server, connector: Connector) -> tuple[wrapper.Allowed | None, Check]:
+def _wrapper(plan: ServerPlan, connector: Connector) -> tuple[wrapper.Allowed | None, Check]:
+    server = plan.server
     name, mend = server.name, f"./sitemedic server setup {server.name} prints what to put there"
     try:
         allowed = wrapper.ask(connector, name)
@@ -78,10 +79,16 @@ def _wrapper(server: Server, connector: Connector) -> tuple[wrapper.Allowed | No
         return None, Check(Name.WRAPPER, None, text, mend, name)
     if allowed.version != wrapper.VERSION:
         text = f"the wrapper there has version {allowed.version}, this Sitemedic's is {wrapper.VERSION}"
+        if allowed.version < wrapper.SHOWS_CONTAINERS:
+            text += "; the exporter sees no container through it"
         return allowed, Check(Name.WRAPPER, None, text, mend, name)
     if allowed.faults:
         text = f"{wrapper.ALLOWED}: {'; '.join(allowed.faults[:5])}"
         return allowed, Check(Name.WRAPPER, None, text, "correct these lines there", name)
+    unseen = [line for line in plan.watched if line not in allowed.lines]
+    if unseen:
+        text = f"containers of sites.yml are not shown: {wrapper.ALLOWED} has no line {', '.join(unseen[:5])}"
+        return allowed, Check(Name.WRAPPER, None, text, mend, name)
     return allowed, Check(Name.WRAPPER, True, f"the key may do {len(allowed.lines)} things only", server=name)
 
 

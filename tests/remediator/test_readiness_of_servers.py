@@ -11,6 +11,7 @@ import pytest
 
 from core.servers import connect
 from core.servers.server import Server
+from remediator import wrapper
 from remediator.actions.action import Target, World
 from remediator.readiness import servers
 from remediator.readiness.check import Check
@@ -197,10 +198,21 @@ def test_an_old_wrapper_and_a_damaged_list_are_told(place: Place) -> None:
     place.wrapped.allow("container nginx", "vm 7")
     assert "vm 7" in only(place.look(), "wrapper").detail
     text = place.wrapped.file.read_text()
-    place.wrapped.file.write_text(text.replace("\nversion=1\n", "\nversion=0\n"))
+    place.wrapped.file.write_text(text.replace(f"\nversion={wrapper.VERSION}\n", "\nversion=1\n"))
     check = only(place.look(), "wrapper")
     place.wrapped.file.write_text(text)
-    assert (check.ok, "version 0" in check.detail) == (None, True)
+    assert (check.ok, "version 1" in check.detail) == (None, True)
+    assert check.detail.endswith("the exporter sees no container through it")
+
+
+def test_containers_that_are_to_be_watched_and_not_shown_are_told_with_what_mends_it(place: Place) -> None:
+    place.has("nginx")
+    place.force()
+    place.wrapped.allow("container nginx", "watch db*")
+    assert only(place.look(watched=("watch db*",)), "wrapper").ok
+    check = only(place.look(watched=("watch *", "watch db*")), "wrapper")
+    assert (check.ok, "no line watch *" in check.detail) == (None, True)
+    assert "./sitemedic server setup web-1" in check.mend
 
 
 def test_a_closed_port_is_told_with_the_command_to_try(place: Place) -> None:

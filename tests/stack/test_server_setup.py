@@ -30,7 +30,9 @@ from tests.waiting import until
 SITES = """
 defaults: {{ssh: {{key_file: keys/medic, known_hosts_file: keys/known_hosts, port: {port}}}}}
 servers:
-  web-1: {{ssh: {user}127.0.0.1}}
+  web-1:
+    ssh: {user}127.0.0.1
+    containers: [{{name: "db[12]*"}}, {{compose: shop/*}}, {{label: tier=db}}, {{label: team}}]
   db-1: {{ssh: medic@203.0.113.9}}
   here: {{docker: local}}
 playbooks:
@@ -65,9 +67,12 @@ def refusal(folder: Path, name: str = "web-1") -> str:
     return str(caught.value)
 
 
-def test_the_list_holds_what_is_healed_on_the_server_and_nothing_else(folder: Path) -> None:
+def test_the_list_holds_what_is_healed_and_watched_on_the_server_and_nothing_else(folder: Path) -> None:
     found = setup_of(load(folder / "sites.yml", PARTS), "web-1")
-    assert found.allowed == ("compose shop/web", "container shop", "hook reindex")
+    assert found.allowed == (
+        *("compose shop/web", "container shop"),
+        *("label team", "label tier", "watch *", "watch db?*", "watch shop/*", "hook reindex"),
+    )
     assert setup_of(load(folder / "sites.yml", PARTS), "db-1").allowed == ("container postgres",)
 
 
@@ -264,5 +269,5 @@ def test_after_the_script_the_server_is_one_that_sites_are_healed_on(prepared: P
         for argv in (["id"], ["docker", "ps"], ["docker", "restart", "-t", "1", "other"]):
             assert connector.run(argv, 20).exit_status == 126
     assert len((prepared.folder / "keys_there").read_text().splitlines()) == 1
-    assert "sitemedic-wrapper 1\ncompose shop/web\ncontainer shop\n" in (prepared.folder / "told").read_text()
+    assert "sitemedic-wrapper 2\ncompose shop/web\ncontainer shop\n" in (prepared.folder / "told").read_text()
     assert "still to be written by you" in (prepared.folder / "told").read_text()
