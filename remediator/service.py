@@ -43,6 +43,7 @@ from remediator.store.database import Store
 from remediator.store.future import bring_back
 from remediator.telling.digest import Digest
 from remediator.telling.mail_watch import MailWatch
+from remediator.telling.means import Means
 from remediator.telling.notify import Notifier
 from remediator.timing import Timing
 
@@ -224,17 +225,19 @@ class Remediator:
             return {attempt.server for attempt, _ in store_attempts.unfinished(connection)}
 
     def _chores(self) -> Chores:
-        settings, client = self.settings, self._alertmanager
-        notifier = Notifier(
-            self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, settings.now
+        settings = self.settings
+        means = Means(
+            self.store,
+            self._alertmanager,
+            settings.console_url.rstrip("/"),
+            self.policy,
+            self.metrics,
+            settings.timing,
+            settings.now,
         )
-        digest = Digest(
-            self.store, client, settings.console_url, self.policy, self.metrics, settings.timing, settings.now
-        )
-        watch = MailWatch(self.store, client, digest, self.metrics, settings.timing, settings.now)
         chores = {
-            "tell": notifier.tell,
-            "mails": watch.look,
+            "tell": Notifier(means).tell,
+            "mails": MailWatch(means, Digest(means)).look,
             "silences": self._silences.look,
             "resume": self._housekeeping.end_pauses,
             "show": self._housekeeping.show_incidents,

@@ -8,20 +8,17 @@ before it was mailed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from remediator.alertmanager_client import AlertmanagerClient, rfc3339
+from remediator.alertmanager_client import rfc3339
 from remediator.attempts import PATIENCE
 from remediator.incident import Incident, Outcome
-from remediator.metrics import Metrics
-from remediator.policy import Policy
 from remediator.store import attempts as store_attempts
 from remediator.store import mail as store_mail
-from remediator.store.database import Store
 from remediator.telling.mail_flow import Mailed, MailFlow
-from remediator.timing import Timing
+from remediator.telling.means import Means
 
 BATCH = 100
 _ENDS = {
@@ -34,59 +31,44 @@ _ENDS = {
 class Digest:
     """Keeps Alertmanager told of what nobody was mailed about."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: AlertmanagerClient,
-        console_url: str,
-        policy: Callable[[], Policy],
-        metrics: Metrics,
-        timing: Timing,
-        now: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._console = console_url.rstrip("/")
-        self._policy = policy
-        self._metrics = metrics
-        self._timing = timing
-        self._now = now
+    def __init__(self, means: Means) -> None:
+        self._with = means
         self._posted: dict[int, float] = {}
 
     def tell(self, flow: MailFlow) -> None:
         """Post what is due, and end what was mailed; raise AlertmanagerError where it was not taken."""
-        with self._store.read() as connection:
+        with self._with.store.read() as connection:
             untold = store_mail.with_mails(connection, Mailed.UNTOLD)
-        now = self._now()
-        self._metrics.untold.set(len(untold))
+        now = self._with.now()
+        self._with.metrics.untold.set(len(untold))
         self._posted = {one.id: self._posted[one.id] for one in untold if one.id in self._posted}
         told = [one for one in untold if self._was_told(one, flow, now)]
         due = [
             one
             for one in untold
-            if one not in told and now - self._posted.get(one.id, 0.0) >= self._timing.notify
+            if one not in told and now - self._posted.get(one.id, 0.0) >= self._with.timing.notify
         ]
         for batch in _batches(due):
-            self._post(batch, self._timing.notify_lasts)
+            self._post(batch, self._with.timing.notify_lasts)
             self._posted |= {one.id: now for one in batch}
-            with self._store.write(PATIENCE) as connection:
+            with self._with.store.write(PATIENCE) as connection:
                 store_mail.mark_posted(connection, batch, now)
         for batch in _batches(told):
-            self._post(batch, self._timing.digest_lasts)
-            with self._store.write(PATIENCE) as connection:
+            self._post(batch, self._with.timing.digest_lasts)
+            with self._with.store.write(PATIENCE) as connection:
                 store_mail.mark(connection, batch, Mailed.TOLD_LATER, now, at=now)
-        self._metrics.untold.set(len(untold) - len(told))
+        self._with.metrics.untold.set(len(untold) - len(told))
 
     def _was_told(self, incident: Incident, flow: MailFlow, now: float) -> bool:
         """Tell whether a mail was taken since it was posted, and none fails."""
         posted = incident.mailed_at
         if posted is None or flow.failing or flow.taken_at is None:
             return False
-        return flow.taken_at > posted and now >= posted + self._timing.mail_settles
+        return flow.taken_at > posted and now >= posted + self._with.timing.mail_settles
 
     def _post(self, incidents: Iterable[Incident], lasts: float) -> None:
         ends = rfc3339(time.time() + lasts)  # Alertmanager goes by the machine's clock
-        with self._store.read() as connection:
+        with self._with.store.read() as connection:
             done = {
                 one.id: [
                     f"{attempt['action']} on {attempt['server']}: {attempt['stage']}"
@@ -94,10 +76,10 @@ class Digest:
                 ]
                 for one in incidents
             }
-        self._client.post([self._alert(one, done[one.id], ends) for one in incidents])
+        self._with.client.post([self._alert(one, done[one.id], ends) for one in incidents])
 
     def _alert(self, incident: Incident, done: list[str], ends: str) -> dict[str, Any]:
-        site = self._policy().sites.get(incident.site)
+        site = self._with.policy().sites.get(incident.site)
         since, until = _clock(incident.failing_since or incident.opened_at), _clock(incident.closed_at)
         return {
             "labels": {
@@ -117,7 +99,7 @@ class Digest:
             },
             "startsAt": rfc3339(incident.closed_at or incident.opened_at),
             "endsAt": ends,
-            "generatorURL": f"{self._console}/incidents/{incident.id}",
+            "generatorURL": f"{self._with.console}/incidents/{incident.id}",
         }
 
 

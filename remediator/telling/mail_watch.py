@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 
 from core.logs import fields
-from remediator.alertmanager_client import AlertmanagerClient
 from remediator.attempts import PATIENCE
 from remediator.errors import AlertmanagerError
 from remediator.incident import Incident
-from remediator.metrics import Metrics
 from remediator.store import mail as store_mail
-from remediator.store.database import Store
 from remediator.telling.digest import Digest
 from remediator.telling.mail_flow import (
     Ended,
@@ -30,7 +26,7 @@ from remediator.telling.mail_flow import (
     first_look,
     judge,
 )
-from remediator.timing import Timing
+from remediator.telling.means import Means
 
 log = logging.getLogger(__name__)
 KEPT_EVERY = 60.0
@@ -42,21 +38,9 @@ APART = 0.1
 class MailWatch:
     """Looks whether mails get through."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: AlertmanagerClient,
-        digest: Digest,
-        metrics: Metrics,
-        timing: Timing,
-        now: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._client = client
+    def __init__(self, means: Means, digest: Digest) -> None:
+        self._with = means
         self._digest = digest
-        self._metrics = metrics
-        self._timing = timing
-        self._now = now
         self._flow: MailFlow | None = None
         self._kept_at = 0.0
         self._away = False
@@ -73,31 +57,31 @@ class MailWatch:
             self._away = False
         except AlertmanagerError as error:
             if not self._away:
-                self._metrics.problem("alertmanager")
+                self._with.metrics.problem("alertmanager")
                 log.warning("mails cannot be watched", extra=fields(reason=str(error)))
             self._away = True
-        return self._timing.mail_look
+        return self._with.timing.mail_look
 
     def _kept(self) -> MailFlow | None:
-        with self._store.read() as connection:
+        with self._with.store.read() as connection:
             return store_mail.flow_of(connection)
 
     def _read(self, before: MailFlow | None) -> MailCounts | None:
-        counts = self._client.mail_counts()
+        counts = self._with.client.mail_counts()
         if counts is None or before is None or counts.taken <= before.counts.taken:
             return counts
         time.sleep(APART)
-        again = self._client.mail_counts()
+        again = self._with.client.mail_counts()
         return again if again is None or again.taken <= counts.taken else counts
 
     def _take(self, before: MailFlow | None, counts: MailCounts) -> MailFlow:
         """Return what is known now, after keeping it together with what it says of ended incidents."""
-        now = self._now()
+        now = self._with.now()
         flow = first_look(counts, now) if before is None else after_look(before, counts, now)
         told, untold = self._judge(flow, now)
         news = before is None or before.counts != counts or now - self._kept_at >= KEPT_EVERY
         if news or told or untold:
-            with self._store.write(PATIENCE) as connection:
+            with self._with.store.write(PATIENCE) as connection:
                 store_mail.keep_flow(connection, flow)
                 store_mail.mark(connection, told, Mailed.TOLD, now)
                 store_mail.mark(connection, untold, Mailed.UNTOLD, now)
@@ -109,8 +93,8 @@ class MailWatch:
 
     def _judge(self, flow: MailFlow, now: float) -> tuple[list[Incident], list[Incident]]:
         """Return the ended incidents that people were mailed about, and those that they were not."""
-        patience = Patience(self._timing.mail_lag, self._timing.mail_quiet)
-        with self._store.read() as connection:
+        patience = Patience(self._with.timing.mail_lag, self._with.timing.mail_quiet)
+        with self._with.store.read() as connection:
             unclear = store_mail.with_mails(connection, Mailed.UNCLEAR)
         verdicts = [(one, judge(flow, _ended(one), now, patience)) for one in unclear]
         told = [one for one, verdict in verdicts if verdict is Verdict.TOLD]
@@ -119,13 +103,13 @@ class MailWatch:
     def _nobody_is_mailed(self, before: MailFlow | None) -> None:
         """Have no incident count as untold where Alertmanager has nobody to mail to."""
         self._flow = None
-        self._metrics.untold.set(0)
-        with self._store.read() as connection:
+        self._with.metrics.untold.set(0)
+        with self._with.store.read() as connection:
             unclear = store_mail.with_mails(connection, Mailed.UNCLEAR)
         if before is not None or unclear:
-            with self._store.write(PATIENCE) as connection:
+            with self._with.store.write(PATIENCE) as connection:
                 store_mail.forget_flow(connection)
-                store_mail.mark(connection, unclear, Mailed.TOLD, self._now())
+                store_mail.mark(connection, unclear, Mailed.TOLD, self._with.now())
 
 
 def _ended(incident: Incident) -> Ended:

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.logs import fields
-from remediator.alertmanager_client import AlertmanagerClient
 from remediator.attempts import PATIENCE
 from remediator.errors import AlertmanagerError
-from remediator.metrics import Metrics
-from remediator.policy import Policy
 from remediator.store import news as store_news
-from remediator.store.database import Store
 from remediator.telling import alert as news_alert
+from remediator.telling.means import Means
 from remediator.telling.news import News, Patience, Seen, Telling, news_of, read_key
 from remediator.telling.suspended import Suspended
-from remediator.timing import Timing
 
 log = logging.getLogger(__name__)
 BATCH = 50
@@ -65,32 +61,17 @@ class Change:
 class Notifier:
     """Posts what is to be told."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: AlertmanagerClient,
-        console_url: str,
-        policy: Callable[[], Policy],
-        metrics: Metrics,
-        timing: Timing,
-        now: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._console = console_url.rstrip("/")
-        self._policy = policy
-        self._metrics = metrics
-        self._timing = timing
-        self._now = now
+    def __init__(self, means: Means) -> None:
+        self._with = means
         self._posted: dict[int, Posted] = {}
-        self._suspended = Suspended(store, client, self._console, policy, timing, now)
+        self._suspended = Suspended(means)
 
     def tell(self) -> float:
         """Post every alert that is due, end those that are over; return the seconds until the next time."""
-        now = self._now()
+        now = self._with.now()
         patience = self._patience()
-        with self._store.read() as connection:
-            every = store_news.seen(connection, now - patience.recovered - self._timing.notify, MOST)
+        with self._with.store.read() as connection:
+            every = store_news.seen(connection, now - patience.recovered - self._with.timing.notify, MOST)
         self._posted = {one.id: self._posted[one.id] for one in every if one.id in self._posted}
         changes = [Change(one, news_of(one, now, patience), one.told) for one in every]
         due = sorted((one for one in changes if self._due(one, now)), key=self._rank)
@@ -99,15 +80,17 @@ class Notifier:
             if due:
                 self._post(due[:BATCH], now)
         except AlertmanagerError as error:
-            self._metrics.problem("alertmanager")
+            self._with.metrics.problem("alertmanager")
             log.warning("alertmanager unavailable", extra=fields(reason=str(error)))
-            return min(AGAIN, self._timing.notify)
-        wait = SOON if len(due) > BATCH else self._timing.reconcile + len(every) / LOOKED_AT_A_SECOND
-        return min(self._timing.notify, wait)
+            return min(AGAIN, self._with.timing.notify)
+        wait = SOON if len(due) > BATCH else self._with.timing.reconcile + len(every) / LOOKED_AT_A_SECOND
+        return min(self._with.timing.notify, wait)
 
     def _patience(self) -> Patience:
-        timing = self._timing
-        return Patience(timing.told_held, self._policy().held_for, timing.told_failed, timing.told_recovered)
+        timing = self._with.timing
+        return Patience(
+            timing.told_held, self._with.policy().held_for, timing.told_failed, timing.told_recovered
+        )
 
     def _due(self, change: Change, now: float) -> bool:
         """Tell whether something has changed, or is to be posted again: young news more often."""
@@ -117,7 +100,7 @@ class Notifier:
         if posted is None or posted.key != change.key or posted.at > now:
             return True
         young = posted.at - change.news.at < AGAIN
-        return now - posted.at >= min(self._timing.notify, AGAIN if young else self._timing.notify)
+        return now - posted.at >= min(self._with.timing.notify, AGAIN if young else self._with.timing.notify)
 
     def _rank(self, change: Change) -> tuple[bool, bool, float]:
         """Say what goes first: news, and of these questions; then what was posted longest ago."""
@@ -127,32 +110,32 @@ class Notifier:
 
     def _post(self, batch: Sequence[Change], now: float) -> None:
         alerts: list[dict[str, Any]] = []
-        with self._store.read() as connection:
+        with self._with.store.read() as connection:
             for one in batch:
-                told = news_alert.story(connection, one.seen.id, self._policy())
+                told = news_alert.story(connection, one.seen.id, self._with.policy())
                 if told is not None:
                     alerts += self._alerts(one, told)
-        self._client.post(alerts)
+        self._with.client.post(alerts)
         self._posted |= {one.seen.id: Posted(one.key, now) for one in batch}
         news = [one for one in batch if one.key != one.before]
         if not news:
             return
-        with self._store.write(PATIENCE) as connection:
+        with self._with.store.write(PATIENCE) as connection:
             store_news.mark_told(connection, [(one.seen.id, one.before, one.key) for one in news])
         for one in news:
             if one.news is not None:
-                self._metrics.told.labels(one.news.telling).inc()
+                self._with.metrics.told.labels(one.news.telling).inc()
 
     def _alerts(self, change: Change, told: news_alert.Story) -> list[dict[str, Any]]:
         """Return the news, and the end of what was told before; Alertmanager goes by the machine's clock."""
-        seen, policy, clock = change.seen, self._policy(), time.time()
+        seen, policy, clock = change.seen, self._with.policy(), time.time()
         alerts = []
         before = read_key(change.before)
         if before is not None and change.key != change.before:
             named = news_alert.labels(seen, *before, policy)
-            alerts.append(news_alert.end(named, told, clock, self._console))
+            alerts.append(news_alert.end(named, told, clock, self._with.console))
         if change.news is not None:
             named = news_alert.labels(seen, change.news.telling, change.news.number, policy)
-            ends = clock + self._timing.notify_lasts
-            alerts.append(news_alert.alert(named, change.news, told, ends, self._console))
+            ends = clock + self._with.timing.notify_lasts
+            alerts.append(news_alert.alert(named, change.news, told, ends, self._with.console))
         return alerts

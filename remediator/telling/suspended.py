@@ -7,21 +7,18 @@ saying until when, until a mail was taken again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from core.durations import format_duration
-from remediator.alertmanager_client import AlertmanagerClient, rfc3339
+from remediator.alertmanager_client import rfc3339
 from remediator.holds import Storm
 from remediator.incident import Reason
-from remediator.policy import Policy
 from remediator.store import incidents as store_incidents
 from remediator.store import mail as store_mail
 from remediator.store import storm as store_storm
-from remediator.store.database import Store
 from remediator.telling import words
 from remediator.telling.mail_flow import MailFlow
-from remediator.timing import Timing
+from remediator.telling.means import Means
 
 MOST_LATE = 86400.0
 """Seconds after which a storm that nobody could be mailed about is told no more."""
@@ -45,42 +42,29 @@ _CHECKS = {
 class Suspended:
     """Keeps Alertmanager told whether healing is suspended."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: AlertmanagerClient,
-        console: str,
-        policy: Callable[[], Policy],
-        timing: Timing,
-        now: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._console = console
-        self._policy = policy
-        self._timing = timing
-        self._now = now
+    def __init__(self, means: Means) -> None:
+        self._with = means
         self._posted_at: float | None = None
         self._posted_over = False
 
     def tell(self) -> None:
         """Post the alert where it is due, and its end; raise AlertmanagerError where it was not taken."""
-        with self._store.read() as connection:
+        with self._with.store.read() as connection:
             storm, flow = store_storm.last_storm(connection), store_mail.flow_of(connection)
             open_now = sum(store_incidents.counts(connection).values())
-        now = self._now()
+        now, timing = self._with.now(), self._with.timing
         if storm is None:
             return
-        lasts = max(self._timing.storm_lasts, self._policy().limits.storm_cooldown) if open_now else 0.0
+        lasts = max(timing.storm_lasts, self._with.policy().limits.storm_cooldown) if open_now else 0.0
         over_at = storm.seen_at + lasts
         over = now >= over_at
         if not over or self._is_late(storm, flow, over_at, now):
-            again = self._posted_at is None or not 0 <= now - self._posted_at < self._timing.notify
+            again = self._posted_at is None or not 0 <= now - self._posted_at < timing.notify
             if again or over != self._posted_over:
-                self._client.post([self._alert(storm, over, time.time() + self._timing.notify_lasts)])
+                self._with.client.post([self._alert(storm, over, time.time() + timing.notify_lasts)])
                 self._posted_at, self._posted_over = now, over
         elif self._posted_at is not None:
-            self._client.post([self._alert(storm, over, time.time())])
+            self._with.client.post([self._alert(storm, over, time.time())])
             self._posted_at = None
 
     def _is_late(self, storm: Storm, flow: MailFlow | None, over_at: float, now: float) -> bool:
@@ -89,13 +73,13 @@ class Suspended:
         if trouble is None or now - over_at > MOST_LATE or trouble.since > over_at:
             return False
         return trouble.until is None or (
-            trouble.until >= storm.since and now < trouble.until + self._timing.mail_settles
+            trouble.until >= storm.since and now < trouble.until + self._with.timing.mail_settles
         )
 
     def _alert(self, storm: Storm, over: bool, ends: float) -> dict[str, Any]:
         reason = Reason(storm.reason)
         since, until = words.moment(storm.since), words.moment(storm.seen_at) if over else ""
-        what, cooldown = _WHAT.get(reason, storm.reason), self._policy().limits.storm_cooldown
+        what, cooldown = _WHAT.get(reason, storm.reason), self._with.policy().limits.storm_cooldown
         said = (
             f"Nothing was healed from {since} until {until}: {what}."
             if over
@@ -116,5 +100,5 @@ class Suspended:
             },
             "startsAt": rfc3339(storm.since),
             "endsAt": rfc3339(ends),
-            "generatorURL": f"{self._console}/",
+            "generatorURL": f"{self._with.console}/",
         }

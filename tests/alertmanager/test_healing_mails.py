@@ -19,6 +19,7 @@ from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store import storm as store_storm
 from remediator.store.database import Store
+from remediator.telling.means import Means
 from remediator.telling.notify import Notifier
 from remediator.timing import Timing
 from stack.parts import PARTS
@@ -168,7 +169,7 @@ def notifier(folder: Path, store: Store, alertmanager: AlertmanagerServer) -> No
     policy = policy_of(load(folder / "sites.yml", PARTS), TIMING)
     client = AlertmanagerClient(alertmanager.url)
     console = "http://console.example"
-    return Notifier(store, client, console, lambda: policy, Metrics(ACTIONS), TIMING, time.time)
+    return Notifier(Means(store, client, console, lambda: policy, Metrics(ACTIONS), TIMING, time.time))
 
 
 @pytest.fixture
