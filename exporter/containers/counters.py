@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from exporter.containers.model import Container, Event, State, Usage
 
-_SAME_START = 2.0
+_SAME_START = 1.0
 """Seconds that the event of a start may come after the start itself."""
 
 

@@ -23,6 +23,8 @@ class Known:
         self._gone: dict[str, tuple[float, ContainerState]] = {}
         self._events: dict[str, float] = {}
         """When the last event of a name came, on the monotonic clock."""
+        self._births: dict[str, list[Event]] = {}
+        """Starts of names that no list has told of yet."""
         self._others: frozenset[str] = frozenset()
         """Ids of containers that nobody wants: their events are none of ours."""
         self._measured = 0.0
@@ -41,12 +43,13 @@ class Known:
         self._events = {name: self._events[name] for name in overtaken}
         for name, one in wanted.items():
             state = self._state(one)
-            if name in overtaken:
+            if name in overtaken and state.seen:
                 continue
             if name in by_name:
                 state.listed(by_name[name], now)
             else:
                 state.missed(now)
+        self._births = {name: events for name, events in self._births.items() if name in overtaken}
         self._drop_unwanted(wanted)
         return bool(overtaken)
 
@@ -57,9 +60,15 @@ class Known:
         self._events[event.name] = time.monotonic()
         state = self.states.get(event.name)
         if state is None:
+            if event.action == "start":
+                self._births.setdefault(event.name, []).append(event)
             return event.action in _BIRTHS
         state.happened(event, time.time())
         return True
+
+    def unmeasured(self) -> bool:
+        """Say whether one runs of which no usage is known."""
+        return any(state.up and state.usage is None for state in self.states.values())
 
     def running(self) -> Collection[str]:
         """Return the ids of those that use something."""
@@ -93,6 +102,8 @@ class Known:
             _, state = self._gone.pop(wanted.name, (0.0, None))
             state = state or ContainerState(self._server, wanted)
             self.states[wanted.name] = state
+            for event in self._births.pop(wanted.name, ()):
+                state.starts.happened(event)
         state.want(wanted)
         return state
 

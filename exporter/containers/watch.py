@@ -1,6 +1,7 @@
 """Watch the containers of one server: a list now and then, events in between, and what they use."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -27,6 +28,8 @@ class Timing:
 
     list_every: float = 30.0
     usage_every: float = 10.0
+    usage_spacing: float = 3.0
+    """At least this between two, where one has just been started."""
     details_after: float = 0.25
     """What a list waits after an event for those that come with it."""
     list_spacing: float = 1.0
@@ -51,7 +54,7 @@ class ServerWatch:
         self.known = Known(watched)
         self.machine: Machine | None = None
         self._make, self._turn, self._timing = make, turn, timing
-        self._news = asyncio.Event()
+        self._news, self._unmeasured = asyncio.Event(), asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -115,7 +118,7 @@ class ServerWatch:
         try:
             while True:
                 began = time.monotonic()
-                await self._wait_for_news(timing.list_every * random.uniform(0.9, 1.1))
+                await _waited(self._news, timing.list_every * random.uniform(0.9, 1.1))
                 await asyncio.sleep(timing.details_after)
                 await asyncio.sleep(max(0.0, began + timing.list_spacing - time.monotonic()))
                 await self._list(source)
@@ -125,13 +128,6 @@ class ServerWatch:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
-    async def _wait_for_news(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return
-
     async def _list(self, source: Source) -> None:
         self._news.clear()
         began = time.monotonic()
@@ -140,6 +136,8 @@ class ServerWatch:
         self.asking.succeeded()
         if self.known.listed(containers, began):
             self._news.set()
+        if self.known.unmeasured():
+            self._unmeasured.set()
 
     async def _follow_events(self, source: Source) -> None:
         """Take up events; a stream that ends is opened again, and a list finds what it has missed."""
@@ -168,8 +166,9 @@ class ServerWatch:
 
     async def _measure(self, source: Source) -> None:
         """Ask now and then what the wanted ones use."""
-        every = self._timing.usage_every
+        every, spacing = self._timing.usage_every, self._timing.usage_spacing
         while True:
+            self._unmeasured.clear()
             began = time.monotonic()
             ids = self.known.running()
             try:
@@ -182,7 +181,8 @@ class ServerWatch:
                 self.asking.lacks("usage", error)
                 self._news.set()
             self.known.drop_old_usage(2.5 * every)
-            await asyncio.sleep(max(0.0, began + every - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + spacing - time.monotonic()))
+            await _waited(self._unmeasured, began + every - time.monotonic())
 
     @asynccontextmanager
     async def _call(self, name: str) -> AsyncIterator[None]:
@@ -198,3 +198,10 @@ class ServerWatch:
     def _refresh_limits(self) -> None:
         for state in self.known.states.values():
             state.lines = None
+
+
+async def _waited(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but not for longer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
