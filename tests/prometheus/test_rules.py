@@ -56,7 +56,7 @@ def test_an_alert_has_summary_description_severity_and_a_runbook_that_exists(ale
     assert {"summary", "description", "runbook_url"} <= set(alert["annotations"])
     assert alert["annotations"]["runbook_url"] == f"docs/runbooks/{alert['alert']}.md"
     severity = alert.get("labels", {}).get("severity")
-    as_the_site_says = alert["alert"] in ("SiteDown", "SiteCertificateExpiring")
+    as_the_site_says = alert["alert"] in ("SiteDown", "SiteCertificateExpiring", "ContainerDown")
     assert severity in ("critical", "warning", "none") or as_the_site_says
     text = (ROOT / alert["annotations"]["runbook_url"]).read_text()
     assert text.startswith(f"# {alert['alert']}\n")
