@@ -135,7 +135,9 @@ def test_the_configuration_is_mounted_as_a_folder(plain: dict[str, Any]) -> None
 def test_the_exporter_is_a_user_of_its_own_and_sees_no_token(plain: dict[str, Any]) -> None:
     services = plain["services"]
     assert services["exporter"]["user"] != services["remediator"]["user"]
-    assert [mount["target"] for mount in services["exporter"]["volumes"]] == ["/config"]
+    mounted = {mount["target"] for mount in services["exporter"]["volumes"]}
+    assert mounted == {"/config", "/volumes/exporter"}
+    assert {mount["target"] for mount in services["remediator"]["volumes"]}.isdisjoint({"/volumes/exporter"})
 
 
 def test_no_secret_stands_in_what_compose_prints(tmp_path: Path) -> None:

@@ -262,8 +262,8 @@ sites:
     )
     assert told == [
         (
-            "sites.yml: sites[0].url: 'heartbeat://night ly' must be heartbeat:// and a name of letters, digits, "
-            "'.', '_' and '-': heartbeat://nightly-backup"
+            "sites.yml: sites[0].url: 'heartbeat://night ly' must be heartbeat:// and a name of letters, "
+            "digits, '.', '_' and '-': heartbeat://nightly-backup"
         ),
         "sites.yml: sites[1].grace: must be 1s or more (got 500ms)",
     ]
@@ -285,8 +285,8 @@ sites:
         "sites.yml: sites[2].every: is for a site with url: heartbeat://NAME only",
         "sites.yml: sites[2].token_file: is for a site with url: heartbeat://NAME only",
         (
-            "sites.yml: canaries: are probed with heartbeat, which cannot be used: a job that calls here tells "
-            "nothing of the way out"
+            "sites.yml: canaries: are probed with heartbeat, which cannot be used: a job that calls here "
+            "tells nothing of the way out"
         ),
     ]
 
