@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from remediator.actions.action import JSON
@@ -15,6 +15,9 @@ from remediator.playbook import LOOK, Stop, last_end, next_step
 STORM_GUARDS = ("max_unhealthy", "fresh_probe", "canaries", "storm_cooldown")
 """The guards that also hold back a call for a human: in a storm one site's reason says little."""
 STORMS = frozenset({Reason.TOO_MANY_UNHEALTHY, Reason.CANARIES_FAIL})
+"""The reasons that are a storm: so much fails, or every canary, that nothing may be touched."""
+_TELL_STORMS = ("max_unhealthy", "canaries")
+"""The guards that give these reasons."""
 
 
 def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> Decision:
@@ -48,6 +51,13 @@ def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> De
         step=step.name,
         numbers=numbers,
     )
+
+
+def storm(
+    facts: Facts, step: Step, now: float, guards: Mapping[str, Guard] = GUARDS
+) -> tuple[Reason, str] | None:
+    """Return why nothing may be touched now, and in which words; None where there is no storm."""
+    return _storm(guards[name](facts, step, now) for name in _TELL_STORMS)
 
 
 def passes_with(facts: Facts) -> int:
@@ -90,9 +100,9 @@ def _stays_with_a_human(facts: Facts) -> Decision | None:
 
 
 def _stop(stop: Stop, facts: Facts, now: float, guards: Mapping[str, Guard]) -> Decision:
-    storm = {name: guards[name] for name in STORM_GUARDS if name in guards}
+    also_held = {name: guards[name] for name in STORM_GUARDS if name in guards}
     look = Step(LOOK, None)
-    verdicts = dict(_ask(storm, facts, look, now))
+    verdicts = dict(_ask(also_held, facts, look, now))
     numbers = _numbers(verdicts)
     for verdict in verdicts.values():
         if not isinstance(verdict, Allow):
@@ -134,10 +144,14 @@ def _held(verdict: Verdict, step: Step, now: float, numbers: dict[str, JSON]) ->
 
 def _in_storm(decision: Decision, verdicts: Mapping[str, Verdict]) -> Decision:
     """Say with a decision that there is a storm, also where another guard's reason is told first."""
-    for verdict in verdicts.values():
+    return replace(decision, storm=_storm(verdicts.values()))
+
+
+def _storm(verdicts: Iterable[Verdict]) -> tuple[Reason, str] | None:
+    for verdict in verdicts:
         if isinstance(verdict, WaitUntil) and verdict.reason in STORMS:
-            return replace(decision, storm=(verdict.reason, verdict.detail))
-    return decision
+            return verdict.reason, verdict.detail
+    return None
 
 
 def _numbers(verdicts: Mapping[str, Verdict]) -> dict[str, JSON]:

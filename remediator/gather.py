@@ -12,13 +12,12 @@ from typing import Generic, TypeVar
 from remediator.abreast import abreast
 from remediator.actions.action import Target, World
 from remediator.containers import Containers
-from remediator.decide import STORMS
+from remediator.decide import storm
 from remediator.errors import ExporterError, SiteUnknownError
 from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts, Sites, Step
-from remediator.guards.canaries import canaries
-from remediator.guards.max_unhealthy import max_unhealthy
-from remediator.guards.verdict import Allow, WaitUntil
+from remediator.guards import GUARDS
+from remediator.guards.verdict import Allow
 from remediator.incident import REVISABLE, Attempt, Kind, State, kind_of
 from remediator.last_check import Withdrawn
 from remediator.maintenance import open_window
@@ -118,12 +117,8 @@ class Gatherer:
             in_flight=in_flight,
             limits=policy.limits,
         )
-        step = Step(attempt.step, attempt.action)
-        for guard in (max_unhealthy, canaries):
-            verdict = guard(facts, step, self._now())
-            if isinstance(verdict, WaitUntil) and verdict.reason in STORMS:
-                return Withdrawn(verdict.reason, verdict.detail)
-        return None
+        found = storm(facts, Step(attempt.step, attempt.action), self._now())
+        return Withdrawn(*found) if found else None
 
     def gather(self, incident_id: int) -> Facts | None:
         """Return what is known of an incident now; None where it is closed or has an attempt under way."""
@@ -238,4 +233,4 @@ def _worth_a_probe(facts: Facts) -> bool:
         return False
     if facts.incident.state is State.NEEDS_HUMAN:
         return facts.incident.reason in REVISABLE and kind_of(state.reason) is not Kind.FOR_A_HUMAN
-    return isinstance(max_unhealthy(facts, Step(LOOK, None), 0.0), Allow)
+    return isinstance(GUARDS["max_unhealthy"](facts, Step(LOOK, None), 0.0), Allow)

@@ -35,20 +35,6 @@ def _paused() -> None:
         _replace(module, "paused", lambda _attempt, _pauses: False)
 
 
-def _max_unhealthy() -> None:
-    from remediator import gather
-    from remediator.guards.verdict import Allow
-
-    _replace(gather, "max_unhealthy", lambda _facts, _step, _now: Allow())
-
-
-def _canaries() -> None:
-    from remediator import gather
-    from remediator.guards.verdict import Allow
-
-    _replace(gather, "canaries", lambda _facts, _step, _now: Allow())
-
-
 def _fresh_probe() -> None:
     """Believe the alert for the first seconds of an outage, long enough to act; only then look."""
     from remediator.exporter_client import ExporterClient
@@ -124,9 +110,7 @@ def _replace(owner: Any, name: str, by: Any) -> None:
 
 MORE: dict[str, Callable[[], None]] = {
     "paused": _paused,
-    "max_unhealthy": _max_unhealthy,
     "fresh_probe": _fresh_probe,
-    "canaries": _canaries,
     "server_lease": _server_lease,
     "mode": _mode,
     "may_reboot": _permission("may_reboot"),
