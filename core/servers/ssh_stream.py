@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from types import TracebackType
 from typing import Self
@@ -53,7 +54,8 @@ class SshStream:
 
     def close(self) -> None:
         """End it, as far as it ends when nobody listens; never raises."""
-        self._channel.close()
+        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the connection has ended first
+            self._channel.close()
 
     def __enter__(self) -> Self:
         return self
