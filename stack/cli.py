@@ -12,6 +12,7 @@ from stack.lazy_group import LazyGroup
 COMMANDS = {
     "up": ("stack.up_cli:up_command", "Start everything here, and keep it running until Ctrl-C."),
     "demo": ("stack.demo_cli:demo_command", "Break the running demo site and watch it heal."),
+    "stress": ("stack.stress.cli:stress_command", "Put the demo's site under load; tell what is made of it."),
     "init": ("stack.configure.init_cli:init_command", "Write a first sites.yml and .env."),
     "import": (
         "stack.configure.import_cli:import_command",

@@ -22,10 +22,11 @@ _COLOURS = {
 
 
 class Screen:
-    """Prints to standard output; colours and the clock only where that is a terminal."""
+    """Prints to standard output, or error; colours and the clock only where that is a terminal."""
 
-    def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
+    def __init__(self, to_error: bool = False) -> None:
+        self._to_error = to_error
+        self.is_terminal = (sys.stderr if to_error else sys.stdout).isatty()
         self._pending = False
 
     def title(self, text: str, urls: Mapping[str, str]) -> None:
@@ -36,10 +37,8 @@ class Screen:
 
     def moment(self, moment: Moment) -> None:
         """Print a moment: seconds since the break, the step's word, what it is."""
-        at = click.style(f"{moment.at:6.1f} s", dim=True)
-        word = click.style(f"{moment.step or '':<{_WIDTH}}", fg=_colour(moment), bold=moment.step is not None)
         text = moment.text if moment.step else click.style(moment.text, dim=True)
-        self._print(f"{at}  {word}  {text}")
+        self._line(moment.at, moment.step or "", text, _colour(moment))
 
     def clock(self, now: float, watch: Watch) -> None:
         """Show on a terminal how long it has been, and what is waited for."""
@@ -68,19 +67,23 @@ class Screen:
         )
         self._print(f"{word}: {text}")
 
+    def _line(self, seconds: float, word: str, text: str, colour: str | None) -> None:
+        at = click.style(f"{seconds:6.1f} s", dim=True)
+        self._print(f"{at}  {click.style(f'{word:<{_WIDTH}}', fg=colour, bold=bool(word))}  {text}")
+
     def _print(self, line: str) -> None:
         self._clear()
-        click.echo(line)
+        click.echo(line, err=self._to_error)
 
     def _transient(self, line: str) -> None:
-        if self._terminal:
+        if self.is_terminal:
             self._clear()
-            click.echo(click.style(line, dim=True), nl=False)
+            click.echo(click.style(line, dim=True), nl=False, err=self._to_error)
             self._pending = True
 
     def _clear(self) -> None:
         if self._pending:
-            click.echo("\r\x1b[K", nl=False)
+            click.echo("\r\x1b[K", nl=False, err=self._to_error)
             self._pending = False
 
 

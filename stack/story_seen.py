@@ -28,6 +28,7 @@ class MailSeen:
     received: float
     to: tuple[str, ...]
     subject: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def firing_seen(answer: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
 def mails_seen(answer: Mapping[str, Any]) -> tuple[MailSeen, ...]:
     """Read the mailbox's /api/mails, oldest first."""
     found = (
-        MailSeen(one["id"], one["received"], tuple(one["to"]), one["subject"]) for one in answer["mails"]
+        MailSeen(one["id"], one["received"], tuple(one["to"]), one["subject"], one.get("text") or "")
+        for one in answer["mails"]
     )
     return tuple(sorted(found, key=lambda mail: mail.id))
 
