@@ -209,5 +209,6 @@ def _watched(site: Site, document: Document, narrowed: _Narrowed) -> WatchedSite
         within=options.expect.within,
         objective=options.alert.objective,
         info=tuple(info.items()),
+        retries=options.retries,
         heartbeat=heartbeat_of(site, document),
     )

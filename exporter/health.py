@@ -65,6 +65,14 @@ class Health:
             "sitemedic_exporter_results_file_dropped_lines",
             "Results that never reached the results file.",
         )
+        self.confirming = Counter(
+            "sitemedic_exporter_confirming_probes",
+            "Probes that confirm a failure: made, or left out because too many sites failed at once.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in ("made", "left_out"):
+            self.confirming.labels(outcome)
         self.heartbeat_calls = Counter(
             "sitemedic_exporter_heartbeat_calls",
             "Calls of jobs: taken, by an unknown token, or too many at once.",

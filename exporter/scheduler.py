@@ -36,6 +36,8 @@ class _Entry:
     """The next moment of its own phase, on the monotonic clock."""
     task: asyncio.Task[None] | None = None
     gone: bool = False
+    again: asyncio.TimerHandle | None = None
+    """A probe beside its phase."""
 
 
 class Scheduler:
@@ -85,6 +87,20 @@ class Scheduler:
         self._heap = [item for item in self._heap if not item[2].gone]
         heapq.heapify(self._heap)
         self._arm()
+
+    def next_due(self, name: str) -> float | None:
+        """Return when the site's next probe at its phase is due, on the monotonic clock; None for no site."""
+        entry = self._entries.get(name)
+        return entry.grid if entry is not None else None
+
+    def again(self, name: str, seconds: float) -> None:
+        """Probe a site once more in `seconds`, beside its phase; left out if it runs or has left by then."""
+        entry = self._entries.get(name)
+        if entry is None or self._stopped:
+            return
+        if entry.again is not None:
+            entry.again.cancel()
+        entry.again = asyncio.get_running_loop().call_later(seconds, self._begin_again, entry)
 
     async def stop(self) -> None:
         """Start nothing more and cancel what runs."""
@@ -147,6 +163,14 @@ class Scheduler:
             self._on_skip(entry.name, 1)
             return
         self._on_start(now - due)
+        self._begin(entry)
+
+    def _begin_again(self, entry: _Entry) -> None:
+        entry.again = None
+        if not (entry.gone or self._stopped or (entry.task is not None and not entry.task.done())):
+            self._begin(entry)
+
+    def _begin(self, entry: _Entry) -> None:
         entry.task = asyncio.get_running_loop().create_task(self._run(entry.name))
         self._running.add(entry.task)
         entry.task.add_done_callback(self._running.discard)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from core.logs import fields
 from exporter.answers import result_line
 from exporter.configuration import BY_PROBER, Configuration, default_timeout
+from exporter.confirming import Confirming
 from exporter.containers.service import Containers
 from exporter.exposition import keep_ready
 from exporter.health import Health
@@ -53,6 +54,7 @@ class Exporter:
             HeartbeatFile(usual_folder(configuration.files[0])), health
         )
         self._scheduler = Scheduler(self._scheduled, health.lateness.observe, self._skipped)
+        self._confirming = Confirming(self._scheduler, health)
         health.in_flight.set_function(lambda: self._scheduler.in_flight)
 
     def start(self) -> None:
@@ -150,6 +152,8 @@ class Exporter:
             self._results.append(result_line(site, result))
         if before is None or before.success != result.success:
             _tell_change(site, before, result)
+        if not result.success or (before is not None and not before.success):
+            self._confirming.after(site, before, result)
 
     def _skipped(self, name: str, count: int) -> None:
         self.health.skipped.inc(count)

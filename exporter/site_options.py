@@ -20,6 +20,9 @@ from exporter.target import instance
 LEAST_INTERVAL = 0.1
 """Seconds between two probes of a site, at the least."""
 
+MOST_RETRIES = 5
+"""Confirming probes of one failure, at the most."""
+
 LEAST_HEARTBEAT = 1.0
 """Seconds of `every` and `grace`, at the least."""
 
@@ -133,6 +136,8 @@ class _Probing(_Described):
     """How often it is probed."""
     timeout: Duration | None = None
     """How long one probe may take; below the interval. Default: the smaller of 5s and 0.8 of the interval."""
+    retries: int = Field(1, ge=0, le=MOST_RETRIES)
+    """How many more probes confirm the first failed one, a second later each."""
     group: str = ""
     """Any word to group sites by, in dashboards and queries."""
     alert: AlertOptions = AlertOptions()

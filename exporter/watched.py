@@ -40,6 +40,8 @@ class WatchedSite:
     """The share of its probes that shall succeed."""
     info: tuple[tuple[str, str], ...]
     """Labels of `sitemedic_site_info`, in order."""
+    retries: int = 0
+    """How many more probes are made soon after the first that failed."""
     heartbeat: Heartbeat | None = None
     """For a site that is heard, not probed."""
 
