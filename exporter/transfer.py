@@ -35,8 +35,10 @@ _SENTENCES = {
     pycurl.E_SSL_CRL_BADFILE: _OWN_FILES,
     pycurl.E_SSL_CIPHER: _OWN_FILES,
 }
+_OF_HTTP2 = {pycurl.E_HTTP2, 92}
 _PROXY = {97, pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_PROXY}
 _CLOSED = {pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE}
+_CUT_STREAM = re.compile(r"send failure|recv failure|reset by server|broken pipe", re.IGNORECASE)
 _GARBLED = re.compile(r"chunk|hexadecimal|header|nul byte|malformed|invalid", re.IGNORECASE)
 _CUT_HANDSHAKE = re.compile(
     r"SSL_ERROR_SYSCALL|unexpected eof|connection reset|broken pipe|ERROR_ZERO", re.IGNORECASE
@@ -119,7 +121,7 @@ def failure(curl: Any, ending: Ending, *, secure: bool, proxied: bool = False) -
         return _unconnected(curl.getinfo(pycurl.OS_ERRNO))
     if code == pycurl.E_SSL_CONNECT_ERROR:
         return _no_handshake(curl.getinfo(pycurl.OS_ERRNO), message)
-    if code in _CLOSED:
+    if code in _CLOSED or (code in _OF_HTTP2 and _CUT_STREAM.search(message)):
         return _closed(curl, code, message)
     reason, sentence = _SENTENCES.get(code, (Reason.ERROR, "{} (libcurl code " + str(code) + ")"))
     return reason, sentence.format(_plain(message))

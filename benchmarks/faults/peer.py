@@ -5,6 +5,7 @@ A thread for all that is accepted, since a hundred servers are no rarity.
 
 import contextlib
 import os
+import select
 import selectors
 import socket
 import ssl
@@ -66,9 +67,23 @@ class Peer:
         finally:
             self._connection.settimeout(_LONGEST_WAIT)
 
+    def goes_unread(self, seconds: float) -> bool:
+        """Do the same without reading what it says."""
+        polled = select.poll()
+        polled.register(self._connection, select.POLLRDHUP)
+        return bool(polled.poll(seconds * 1000))
+
     def start_tls(self) -> None:
         """Agree on TLS."""
-        self._connection = self._tls.wrap_socket(self._connection, server_side=True)
+        secure = self._tls.wrap_socket(self._connection, server_side=True, do_handshake_on_connect=False)
+        self._connection = secure
+        try:
+            secure.do_handshake()
+        except ssl.SSLError:
+            # Who closes while something is unread breaks off, and why it did so is lost.
+            while socket.socket.recv(secure, _PIECE):
+                pass
+            raise
 
     def say_under_tls(self, data: bytes) -> None:
         """Send bytes that are not encrypted on a connection that is."""

@@ -118,6 +118,8 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
         if ending.code and "grpc-status" not in answer.headers:
             late = ending.code == pycurl.E_OPERATION_TIMEDOUT
             reading.facts = GRPCFacts(_DEADLINE_EXCEEDED if late else _UNAVAILABLE, asked=True)
+            if len(answer.body) > _LARGEST:
+                reading.fail(Reason.PROTOCOL, f"the answer is no health check's: more than {_LARGEST} bytes")
             reading.fail(*failure(curl, ending, secure=secure))
         else:
             _judge(reading, answer, int(curl.getinfo(pycurl.RESPONSE_CODE)), secure)
@@ -232,7 +234,7 @@ def lines(result: Result, labels: Labels) -> tuple[str, ...]:
     check = phases.connect + phases.tls + phases.processing + phases.transfer
     said = "".join(f'{health}{status}"}} {int(status == facts.serving)}\n' for status in _SERVING)
     return (
-        f'{phase}resolve"}} {phases.resolve!r}\n' + (f'{phase}check"}} {check!r}\n' if facts.asked else ""),
+XX
         f"probe_grpc_ssl{of} {int(facts.ssl)}\n",
         f"probe_grpc_status_code{of} {facts.status_code}\n",
         said if facts.asked else "",

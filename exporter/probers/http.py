@@ -5,6 +5,7 @@ follows itself. Cookies stay in the handle between the hops and are forgotten wi
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pycurl
@@ -36,21 +37,25 @@ KEPT_FOR_PATTERNS = 1 << 20
 """Bytes of a body that patterns see where no body_size_limit says otherwise."""
 
 _UNAUTHORIZED = 401
+_ENDS_OF_HEAD = {b"\r\n", b"\n"}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _VERSIONS = {1: 1.0, 2: 1.1, 3: 2.0, 30: 3.0}
 _NOTHING = HTTPFacts()
 _NOTHING_OF_CEL = HTTPFacts(failed_due_to_cel=False)
+_BY_PROXY = (None,)
 _PLANS = Plans()
 
 
 class Answer:
     """What comes back on one hop; takes the pieces as libcurl reads them."""
 
-    __slots__ = ("body", "headers", "most", "size")
+    __slots__ = ("body", "head", "headers", "most", "size")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.headers: Headers = []
+        self.head: set[bytes] = set()
+        """Lines of the headers, where nobody looks at them but for the one that ends them."""
         self.body = bytearray()
         self.size = 0
 
@@ -61,8 +66,15 @@ class Answer:
         if room > 0:
             self.body += piece[:room]
 
+    @property
+    def has_whole_head(self) -> bool:
+        """Say whether the headers have come to their end: libcurl takes them also where they were cut off."""
+        return not self.head.isdisjoint(_ENDS_OF_HEAD)
+
     def take_header(self, line: bytes) -> None:
         """Keep one header line; a new status line (after 100, after a proxy) forgets those before it."""
+        if line in _ENDS_OF_HEAD:
+            self.head.add(line)
         if line.startswith(b"HTTP/"):
             self.headers.clear()
             return
@@ -118,6 +130,11 @@ async def _take_hop(
     if ending.code:
         reading.fail(*failure(curl, ending, secure=secure, proxied=is_proxied(options, hop.web.host)))
         return None
+    if not answer.has_whole_head:
+        reading.fail(
+            Reason.RESET, f"answered {facts.status_code}, but the connection was closed in the headers"
+        )
+        return None
     where = curl.getinfo_raw(pycurl.REDIRECT_URL) if facts.status_code in _REDIRECTS else None
     if where:
         facts = reading.facts = facts._replace(redirects=redirects + 1)
@@ -131,12 +148,12 @@ async def _perform(
     attempt: Attempt, reading: Reading, plan: Plan, hop: Hop, curl: Any, answer: Answer
 ) -> tuple[Ending, Handshake | None]:
     """Run one hop's transfer, to the other protocol's address when this machine cannot reach the first."""
-    for left, address in await _addresses(attempt, reading, plan, hop.web):
+    addresses = await _addresses(attempt, reading, plan, hop.web)
+    for place, address in enumerate(addresses, 1):
         configure(curl, settings_of(plan, hop), attempt.deadline - time.monotonic())
         if plan.wants_body:
             curl.setopt(pycurl.WRITEFUNCTION, answer.take_body)
-        if plan.wants_headers:
-            curl.setopt(pycurl.HEADERFUNCTION, answer.take_header)
+        curl.setopt(pycurl.HEADERFUNCTION, answer.take_header if plan.wants_headers else answer.head.add)
         if address is not None and (address.text != hop.web.host or is_renamed(plan, hop.web)):
             curl.setopt(pycurl.CONNECT_TO, connect_to(address, hop.web.port))
         handshake = None
@@ -144,7 +161,7 @@ async def _perform(
             handshake = configure_tls(curl, plan.options.tls_config)
         ending = await attempt.engine.perform(curl)
         reading.address = address.text if address else curl.getinfo(pycurl.PRIMARY_IP) or None
-        if not left or not is_unreachable_from_here(curl, ending, address):
+        if place == len(addresses) or not is_unreachable_from_here(curl, ending, address):
             break
         curl.reset()
     return ending, handshake
@@ -152,13 +169,12 @@ async def _perform(
 
 async def _addresses(
     attempt: Attempt, reading: Reading, plan: Plan, web: WebTarget
-) -> tuple[tuple[int, Address | None], ...]:
-    """Return the addresses to try, each with how many are left after it; None: the proxy resolves."""
+) -> Sequence[Address | None]:
+    """Return the addresses to try; None: the proxy resolves."""
     if is_proxied(plan.options, web.host):
-        return ((0, None),)
+        return _BY_PROXY
     host = plan.first.web.host if plan.is_home(web) else web.host
-    found = await addresses_of(host, plan.options, attempt, reading)
-    return tuple((len(found) - 1 - at, address) for at, address in enumerate(found))
+    return await addresses_of(host, plan.options, attempt, reading)
 
 
 def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redirects: int) -> HTTPFacts:

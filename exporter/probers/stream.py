@@ -23,6 +23,10 @@ from exporter.result import TLSFacts
 T = TypeVar("T")
 _LIMIT = 64 * 1024 - 1
 """Bytes of a line at most, as blackbox_exporter has it: a peer that sends no end of line is cut off."""
+_LINES_AT_ONCE = 50
+"""Lines after which the loop is given back, whatever a peer pours out."""
+_FULL_QUEUE_AGAIN = 0.05
+"""Seconds between two tries to get into the full queue of a socket of this machine."""
 _NO_ROUTE_HERE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
 
@@ -44,6 +48,7 @@ class Stream:
         """Make one that is not connected yet; `deadline` is `time.monotonic()`'s."""
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
+        self._lines = 0
         self._transport: asyncio.Transport | None = None
         self._writers: list[asyncio.StreamWriter] = []  # one that is forgotten closes its connection
         self._renew()
@@ -83,8 +88,17 @@ class Stream:
     async def open_unix(cls, path: str, deadline: float) -> Self:
         """Connect to a socket of this machine."""
         stream = cls(deadline)
-        await stream._connect(stream._loop.create_unix_connection(lambda: stream._protocol, path))
-        return stream
+        while True:
+            opening = stream._loop.create_unix_connection(lambda: stream._protocol, path)
+            try:
+                await stream._connect(opening)
+            except StreamError as error:
+                # Its queue is full: other than over TCP, nobody waits in the system.
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
+                await _within(deadline, asyncio.sleep(_FULL_QUEUE_AGAIN), "connecting")
+            else:
+                return stream
 
     async def _connect(self, opening: Coroutine[Any, Any, tuple[asyncio.Transport, Any]]) -> None:
         transport, _ = await _within(self._deadline, opening, "connecting")
@@ -126,6 +140,11 @@ class Stream:
 
         Lines are those of Go's bufio.Scanner: what comes before the end of the connection is one too.
         """
+        self._lines += 1
+        if self._lines % _LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)  # lines that are there already are no wait: others would have none
+            if time.monotonic() > self._deadline:
+                raise StreamError(Reason.TIMEOUT, "no answer in time among many lines")
         try:
             found = await _within(self._deadline, self._reader.readline(), "waiting for a line")
         except ValueError as error:
