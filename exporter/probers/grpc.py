@@ -234,7 +234,8 @@ def lines(result: Result, labels: Labels) -> tuple[str, ...]:
     check = phases.connect + phases.tls + phases.processing + phases.transfer
     said = "".join(f'{health}{status}"}} {int(status == facts.serving)}\n' for status in _SERVING)
     return (
-XX
+        f'{phase}resolve"}} {phases.resolve:.6f}\n'
+        + (f'{phase}check"}} {check:.6f}\n' if facts.asked else ""),
         f"probe_grpc_ssl{of} {int(facts.ssl)}\n",
         f"probe_grpc_status_code{of} {facts.status_code}\n",
         said if facts.asked else "",
