@@ -57,6 +57,7 @@ class EngineApi:
         self._address = address
         self._call_seconds = call_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._answered = False
         self._known: dict[str, Container] = {}
         self._changed: set[str] = set()
         self._with_host_network: set[str] = set()
@@ -165,6 +166,7 @@ class EngineApi:
             return json.loads(body), now
 
     async def _check(self, answer: aiohttp.ClientResponse, path: str) -> None:
+        self._answered = True
         if answer.status == 200:
             return
         if answer.status in (404, 409) and path.count("/") > 2:
@@ -206,7 +208,7 @@ class EngineApi:
             text = f"Docker on {self._name} did not answer `{call}` in time: does it hang? Try: docker ps"
             raise SourceError(text, Reason.TIMEOUT) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _unreached(self._name, self._address, error) from error
+            raise _unreached(self._name, self._address, error, self._answered) from error
 
     @contextmanager
     def _garbled(self, path: str) -> Iterator[None]:
@@ -252,11 +254,15 @@ def _tls(name: str, address: DockerApi) -> ssl.SSLContext:
     return context
 
 
-def _unreached(name: str, address: DockerApi, error: Exception) -> SourceError:
-    """Tell who is to blame that there is no answer, and what to look at."""
+def _unreached(name: str, address: DockerApi, error: Exception, answered: bool) -> SourceError:
+    """Tell who is to blame that there is no answer, and what to look at.
+
+    With TLS 1.3 an engine that takes no client without a good certificate just hangs up after the handshake.
+    """
     cause = getattr(error, "os_error", None) or error
     where = f"Docker on {name} ({address.url})"
-    if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+    hung_up = _encrypted(address) and not answered and isinstance(error, aiohttp.ServerDisconnectedError)
+    if hung_up or isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
         text = f"{where}: TLS failed ({cause}): look at ca_file, cert_file, key_file, and the name in url"
         return SourceError(text, Reason.REFUSED)
     if isinstance(cause, PermissionError):
