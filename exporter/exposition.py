@@ -1,8 +1,9 @@
 """The text exposition of all sites, in pieces small enough that no probe waits for one."""
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator, Sequence
+
+from isal import isal_zlib
 
 from exporter.families import FAILURE
 from exporter.labels import Labels
@@ -21,8 +22,8 @@ between two scrapes are left to the scrape: there can be but few of them.
 
 _PIECE = 64 * 1024
 """Characters after which the loop is given back: about half a millisecond of joining and gzip."""
-_STEP = 25
-_AT_ONCE = 20
+_GROUP = 25
+"""Sites whose lines are joined in one go: half a millisecond where none of them are ready yet."""
 _NO_RESULT = ("",) * len(RESULT)
 _NO_LABELS = Labels()
 
@@ -30,7 +31,7 @@ _NO_LABELS = Labels()
 def ready_lines(state: SiteState) -> tuple[str, ...]:
     """Return a site's lines, one string per family, rendering what has changed since they were kept."""
     if state.lines is None or state.fixed_lines is None:
-        labels = Labels(site=state.site.name, instance=state.site.instance)
+        labels = state.labels
         if state.fixed_lines is None:
             state.fixed_lines = fixed_lines(state, labels)
         result = result_lines(state.last, labels) if state.last else _NO_RESULT
@@ -49,40 +50,40 @@ async def pieces(states: Sequence[SiteState]) -> AsyncIterator[bytes]:
 
     A family's lines stand together, as the format asks; all lines of a site are of one moment.
     """
-    await _prepare(states)
-    blocks = [state.lines or ready_lines(state) for state in states]
-    buffer: list[str] = []
+    groups = [texts async for texts in _groups(states)]
+    buffer: list[bytes] = []
     size = 0
     for index, header in enumerate(HEADERS):
-        unsaid = header
-        for start in range(0, len(blocks), _STEP):
-            text = "".join([block[index] for block in blocks[start : start + _STEP]])
+        unsaid = header.encode()
+        for texts in groups:
+            text, texts[index] = texts[index], b""
             if not text:
                 continue
-            buffer.append(unsaid)
-            buffer.append(text)
-            unsaid = ""
+            buffer += (unsaid, text)
+            unsaid = b""
             size += len(text)
             if size >= _PIECE:
-                yield "".join(buffer).encode()
+                yield b"".join(buffer)
                 buffer.clear()
                 size = 0
                 await asyncio.sleep(0)
-    yield "".join(buffer).encode()
+    yield b"".join(buffer)
 
 
-async def _prepare(states: Sequence[SiteState]) -> None:
-    """Render the lines that nobody has asked for yet, a few at a time."""
-    missing = [state for state in states if state.lines is None]
-    for number, state in enumerate(missing, 1):
-        ready_lines(state)
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
+async def _groups(states: Sequence[SiteState]) -> AsyncIterator[list[bytes]]:
+    """Join the lines of some sites at a time, one text per family, and render what nobody has asked for yet.
+
+    To walk along a family through all sites instead takes four times as long: their strings lie far apart.
+    """
+    for start in range(0, len(states), _GROUP):
+        blocks = [ready_lines(state) for state in states[start : start + _GROUP]]
+        yield ["".join(column).encode() for column in zip(*blocks, strict=True)]
+        await asyncio.sleep(0)
 
 
 async def gzipped(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Compress `parts` as they come."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    """Compress `parts` as they come, with ISA-L: a fifth of zlib's time, and no more bytes."""
+    packer = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
     async for part in parts:
         packed = packer.compress(part)
         if packed:

@@ -1,7 +1,8 @@
 """A site's lines of the exposition: one ready string per family, empty where it has nothing to say.
 
 Written out by hand and kept: 10,000 sites through prometheus_client's `generate_latest` block the
-loop for 0.87 s at each scrape.
+loop for 0.87 s at each scrape. Durations are written to the microsecond and times to the millisecond: a
+float's shortest exact digits take three times as long, and most of a scrape's bytes.
 """
 
 from functools import lru_cache
@@ -14,7 +15,8 @@ from exporter.reason import Reason
 from exporter.result import ChainFacts, Result, TLSFacts
 from exporter.state import BUCKETS, Moment, SiteState
 
-_LE = (*(f'le="{bound!r}"' for bound in BUCKETS), 'le="+Inf"')
+_BUCKETS = "".join(f'\0le="{bound}"}} %d\n' for bound in (*BUCKETS, "+Inf"))
+"""The lines of a histogram's buckets, with their names and labels still to come."""
 _PROBES, _GOOD, _BAD, _LATENCY, _, _LAST, _SUCCEEDED, _FAILING, _SLOW, _LIFETIME = (
     family.name for family in HISTORY
 )
@@ -46,8 +48,8 @@ def result_lines(result: Result, labels: Labels) -> tuple[str, ...]:
     networked = result.prober not in _LOCAL
     return (
         f"probe_success{of} {int(result.success)}\n",
-        f"probe_duration_seconds{of} {result.duration!r}\n",
-        f"probe_dns_lookup_time_seconds{of} {result.dns_lookup_time!r}\n" if networked else "",
+        f"probe_duration_seconds{of} {result.duration:.6f}\n",
+        f"probe_dns_lookup_time_seconds{of} {result.dns_lookup_time:.6f}\n" if networked else "",
         f"probe_ip_protocol{of} {result.ip_protocol}\n" if networked else "",
         f"probe_ip_addr_hash{of} {result.ip_addr_hash}\n" if networked else "",
         f"probe_failed_due_to_regex{of} {int(regex)}\n" if regex is not None else "",
@@ -105,8 +107,8 @@ def history_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:
         "".join(failures),
         _histogram(_LATENCY, state, labels),
         failure_line(last.reason, labels) if last is not None and last.reason else "",
-        f"{_LAST}{of} {state.probed.wall!r}\n" if state.probed else "",
-        f"{_SUCCEEDED}{of} {state.succeeded.wall!r}\n" if state.succeeded else "",
+        f"{_LAST}{of} {state.probed.wall:.3f}\n" if state.probed else "",
+        f"{_SUCCEEDED}{of} {state.succeeded.wall:.3f}\n" if state.succeeded else "",
         f"{_FAILING}{of} {_since(state.failing)}\n" if last is not None else "",
         f"{_SLOW}{of} {_since(state.slow)}\n" if last is not None and state.site.within is not None else "",
         f"{_LIFETIME}{of} {lifetime!r}\n" if lifetime is not None else "",
@@ -119,17 +121,13 @@ def failure_line(reason: Reason, labels: Labels) -> str:
 
 
 def _since(moment: Moment | None) -> str:
-    return repr(moment.wall) if moment else "0"
+    return f"{moment.wall:.3f}" if moment else "0"
 
 
 def _histogram(name: str, state: SiteState, labels: Labels) -> str:
-    bucket = f"{name}_bucket{labels.head}"
-    counts = accumulate(state.bucket_counts)
-    lines = [f"{bucket}{le}}} {count}\n" for le, count in zip(_LE, counts, strict=True)]
-    lines.append(
-        f"{name}_sum{labels.plain} {state.duration_sum!r}\n{name}_count{labels.plain} {state.probes}\n"
-    )
-    return "".join(lines)
+    of, head = labels.plain, f"{name}_bucket{labels.head}"
+    buckets = (_BUCKETS % tuple(accumulate(state.bucket_counts))).replace("\0", head)
+    return f"{buckets}{name}_sum{of} {state.duration_sum:.6f}\n{name}_count{of} {state.probes}\n"
 
 
 def fixed_lines(state: SiteState, labels: Labels) -> tuple[str, ...]:

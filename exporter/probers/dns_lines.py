@@ -34,8 +34,8 @@ def dns_lines(result: Result, labels: Labels) -> tuple[str, ...]:
     assert isinstance(facts, DNSFacts)
     phase = f'probe_dns_duration_seconds{labels.head}phase="'
     durations = (
-        f'{phase}resolve"}} {phases.resolve!r}\n{phase}connect"}} {phases.connect + phases.tls!r}\n'
-        f'{phase}request"}} {phases.processing!r}\n'
+        f'{phase}resolve"}} {phases.resolve:.6f}\n{phase}connect"}} {phases.connect + phases.tls:.6f}\n'
+        f'{phase}request"}} {phases.processing:.6f}\n'
     )
     return (
         durations,

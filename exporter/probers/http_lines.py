@@ -27,9 +27,9 @@ def http_lines(result: Result, labels: Labels) -> tuple[str, ...]:
     of, phases = labels.plain, result.phases
     phase = f'probe_http_duration_seconds{labels.head}phase="'
     durations = (
-        f'{phase}resolve"}} {phases.resolve!r}\n{phase}connect"}} {phases.connect!r}\n'
-        f'{phase}tls"}} {phases.tls!r}\n{phase}processing"}} {phases.processing!r}\n'
-        f'{phase}transfer"}} {phases.transfer!r}\n'
+        f'{phase}resolve"}} {phases.resolve:.6f}\n{phase}connect"}} {phases.connect:.6f}\n'
+        f'{phase}tls"}} {phases.tls:.6f}\n{phase}processing"}} {phases.processing:.6f}\n'
+        f'{phase}transfer"}} {phases.transfer:.6f}\n'
     )
     modified, cel = http.last_modified, http.failed_due_to_cel
     return (

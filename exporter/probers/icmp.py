@@ -105,8 +105,8 @@ def lines(result: Result, labels: Labels) -> tuple[str, ...]:
     assert isinstance(facts, ICMPFacts)
     phase = f'probe_icmp_duration_seconds{labels.head}phase="'
     durations = (
-        f'{phase}resolve"}} {phases.resolve!r}\n{phase}setup"}} {phases.connect!r}\n'
-        f'{phase}rtt"}} {phases.processing!r}\n'
+        f'{phase}resolve"}} {phases.resolve:.6f}\n{phase}setup"}} {phases.connect:.6f}\n'
+        f'{phase}rtt"}} {phases.processing:.6f}\n'
     )
     hops = facts.hop_limit
     return (

@@ -198,7 +198,7 @@ def test_the_gzipped_exposition_is_the_same() -> None:
 def test_probe_answers_without_labels_of_a_site() -> None:
     text = probe_text(GOOD)
     assert "probe_success 1\n" in text
-    assert 'probe_http_duration_seconds{phase="tls"} 0.01\n' in text
+    assert 'probe_http_duration_seconds{phase="tls"} 0.010000\n' in text
     assert 'probe_tls_cipher_info{cipher="TLS_AES_128_GCM_SHA256"} 1\n' in text
     assert samples(text)["probe_http_status_code"] == {(): 200}
     assert "sitemedic" not in text
