@@ -140,6 +140,11 @@ class AlertingOptions(Options):
         45.0,
         description="In place of group_wait, for what breaks many at once: a server, or most of the sites.",
     )
+    # Longer than a site's usual `alert.after`, two evaluations and a mail's wait: SiteDown is told first.
+    container_wait: Duration = Field(
+        90.0,
+        description="How long the mail waits that a container is down: it may be healed, or its site fail.",
+    )
     healing_time: Duration = Field(
         900.0, description="How long the mail of a site with `notify: healing_failed` waits."
     )

@@ -59,6 +59,7 @@ class Handlers:
         at, router = self._places.prefix, app.router
         router.add_get(f"{at}/", self.page)
         router.add_get(f"{at}/metrics", self.metrics, allow_head=False)
+        router.add_get(f"{at}/metrics/containers", self.container_metrics, allow_head=False)
         router.add_get(f"{at}/probe", self.probe)
         router.add_get(f"{at}/logs", self.logs)
         router.add_get(f"{at}/config", self.config, allow_head=False)
@@ -77,18 +78,24 @@ class Handlers:
         return app
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the exposition of all sites and of the exporter itself."""
-        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        if _takes_gzip(request.headers.get("Accept-Encoding", "")):
-            headers["Content-Encoding"] = "gzip"
-            return await _streamed(request, gzipped(self._exposition()), headers)
-        return await _streamed(request, self._exposition(), headers)
+        """Answer with the exposition of all sites, containers, and of the exporter itself.
 
-    async def _exposition(self) -> AsyncIterator[bytes]:
+        `?exclude[]=containers` leaves those out, for who reads them more often from a path of their own.
+        """
+        return await _exposed(
+            request, self._exposition("containers" in request.query.getall("exclude[]", ()))
+        )
+
+    async def container_metrics(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the exposition of the containers alone."""
+        return await _exposed(request, self._exporter.containers.pieces())
+
+    async def _exposition(self, without_containers: bool) -> AsyncIterator[bytes]:
         async for piece in pieces(list(self._exporter.states.values())):
             yield piece
-        async for piece in self._exporter.containers.pieces():
-            yield piece
+        if not without_containers:
+            async for piece in self._exporter.containers.pieces():
+                yield piece
         yield self._exporter.health.text()
 
     async def probe(self, request: web.Request) -> web.Response:
@@ -185,6 +192,14 @@ class Handlers:
         answer.headers["Content-Security-Policy"] = "default-src 'none'"
         answer.etag = tag
         return answer
+
+
+async def _exposed(request: web.Request, exposition: AsyncIterator[bytes]) -> web.StreamResponse:
+    headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
+    if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+        return await _streamed(request, gzipped(exposition), headers)
+    return await _streamed(request, exposition, headers)
 
 
 async def _streamed(

@@ -25,16 +25,26 @@ REMEDIATOR_RECEIVER = "remediator"
 _WEBHOOK_GROUP_INTERVAL = "5s"
 _WEBHOOK_REPEAT_INTERVAL = "5m"
 
+# ContainerDown only wakes the remediator. Where the site passes its probes nothing comes of it, and each
+# repeat would open an incident that is none.
+_CONTAINER_REPEAT_INTERVAL = "1d"
+
 # A repeat that is due just at a flush waits for the next one: with 1m for both, a beat came every 2 minutes.
 _HEARTBEAT, _HEARTBEAT_REPEAT = "1m", "30s"
 
 # What is silent here should not end meanwhile: an end that is inhibited is not mailed later, and what begins
 # anew within `repeat_interval` counts as mailed already.
 _SILENT_WHILE = {
-    "SiteDown": ("SiteSlow", "SiteFlapping", "SiteErrorBudgetBurn"),
+    "SiteDown": ("SiteSlow", "SiteFlapping", "SiteErrorBudgetBurn", "ContainerDown", "ContainerUnhealthy"),
     "ExporterDown": ("ExporterStale", "ExporterProbesLate"),
     "RemediatorDown": ("RemediatorStale", "RemediatorNotReady"),
 }
+
+_SILENT_TOGETHER = (
+    ("ContainerDown", ("ContainerUnhealthy", "ContainerHighCPU", "ContainerHighMemory"), ["server", "name"]),
+    ("SiteDown", ("DockerUnreachable",), ["server"]),
+)
+"""The same where it is not one site that they have in common."""
 
 _CERTIFICATE = "SiteCertificateExpiring"
 _STAGES = ("first", "second", "last", "expired")
@@ -77,19 +87,26 @@ def _route(document: Document, receivers: Receivers) -> Route:
         "group_by": ["alertname"],
         **times(document.top(AlertingTop).alerting.warning),
         "routes": [
-            {
-                "receiver": REMEDIATOR_RECEIVER,
-                "matchers": [matcher("alertname", "SiteDown")],
-                "group_by": ["alertname", "site"],
-                "group_wait": "0s",
-                "group_interval": _WEBHOOK_GROUP_INTERVAL,
-                "repeat_interval": _WEBHOOK_REPEAT_INTERVAL,
-                "continue": True,
-            },
+            _to_remediator(_WEBHOOK_REPEAT_INTERVAL, matcher("alertname", "SiteDown")),
+            _to_remediator(
+                _CONTAINER_REPEAT_INTERVAL, matcher("alertname", "ContainerDown"), matcher("site", "", "!=")
+            ),
             _watchdog(receivers.heartbeat()),
             *_everybody(document, receivers),
             *_mail(document, receivers),
         ],
+    }
+
+
+def _to_remediator(repeat: str, *matchers: str) -> Route:
+    return {
+        "receiver": REMEDIATOR_RECEIVER,
+        "matchers": list(matchers),
+        "group_by": ["alertname", "site"],
+        "group_wait": "0s",
+        "group_interval": _WEBHOOK_GROUP_INTERVAL,
+        "repeat_interval": repeat,
+        "continue": True,
     }
 
 
@@ -133,14 +150,20 @@ def _mail(document: Document, receivers: Receivers) -> list[Route]:
 
 
 def _inhibit_rules() -> list[dict[str, Any]]:
-    """Return what is silent while something else says it; SiteDown is never silent."""
+    """Return what is silent while something else says it; SiteDown is never silent.
+
+    Its own webhook has woken the remediator by then: that ContainerDown is silent keeps nothing from healing.
+    """
+    while_it_fires = [
+        (source, silent, ["site"] if source == "SiteDown" else []) for source, silent in _SILENT_WHILE.items()
+    ]
     return [
         {
             "source_matchers": [matcher("alertname", source)],
             "target_matchers": [matcher("alertname", "|".join(silent), "=~")],
-            **({"equal": ["site"]} if source == "SiteDown" else {}),
+            **({"equal": equal} if equal else {}),
         }
-        for source, silent in _SILENT_WHILE.items()
+        for source, silent, equal in [*while_it_fires, *_SILENT_TOGETHER]
     ] + [
         {
             "source_matchers": [matcher("alertname", _CERTIFICATE), matcher("stage", stage)],

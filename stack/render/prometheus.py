@@ -10,6 +10,12 @@ from stack.settings import Endpoint, Settings
 EXPORTER_JOB = "sitemedic-exporter"
 """The rules ask for this job by name."""
 
+CONTAINERS_JOB = "sitemedic-containers"
+"""The same, for what the exporter knows of containers."""
+
+_CONTAINERS_INTERVAL = 5.0
+"""Seconds at most: a container that has ended is to be seen, and healed, before its site is down."""
+
 _LONGEST_TIMEOUT = 10.0
 """Seconds. A scrape of 10,000 sites takes a tenth of a second; one that takes this long is lost."""
 
@@ -17,6 +23,7 @@ _LONGEST_TIMEOUT = 10.0
 def prometheus_config(document: Document, settings: Settings) -> dict[str, Any]:
     """Return the configuration as plain data."""
     interval = document.top(AlertingTop).alerting.scrape_interval
+    often = min(interval, _CONTAINERS_INTERVAL)
     return {
         "global": {
             "scrape_interval": prometheus_duration(interval),
@@ -29,6 +36,15 @@ def prometheus_config(document: Document, settings: Settings) -> dict[str, Any]:
             {
                 "job_name": EXPORTER_JOB,
                 "honor_labels": True,  # `instance` is the site's address, as with blackbox_exporter
+                "params": {"exclude[]": ["containers"]},  # the next job reads them
+                "static_configs": [_targets(settings.exporter)],
+            },
+            {
+                "job_name": CONTAINERS_JOB,
+                "honor_labels": True,
+                "metrics_path": "/metrics/containers",
+                "scrape_interval": prometheus_duration(often),
+                "scrape_timeout": prometheus_duration(often),
                 "static_configs": [_targets(settings.exporter)],
             },
             {"job_name": "sitemedic-remediator", "static_configs": [_targets(settings.remediator)]},

@@ -29,6 +29,7 @@ def matcher(label: str, value: str, operator: str = "=") -> str:
 
 
 _HEALING = matcher("alertname", "SiteHealing")
+_CONTAINER_DOWN = matcher("alertname", "ContainerDown")
 _ABOUT_A_SITE = matcher("part_of", "", "!=")
 """Not so a site that is not probed any more: that is the business of those who run Sitemedic."""
 
@@ -179,10 +180,29 @@ class PeopleRoutes:
             "routes": [
                 *([untold] if told.once else []),
                 human,
+                *self._containers(),
                 *self._healing(told),
                 {"matchers": [matcher("severity", "critical")], **times(self._alerting.critical)},
             ],
         }
+
+    def _containers(self) -> Iterator[Route]:
+        """Yield the routes for containers that are down: late, since most are healed or their sites told of.
+
+        They are of the site's thread. Where people wait for healing, they wait as long for this.
+        """
+        waits = {"": self._alerting.container_wait}
+        if waiting := [name for name, told in self._told.items() if told.waits]:
+            waits = {
+                _sites(waiting): max(self._alerting.healing_time, self._alerting.container_wait),
+                **waits,
+            }
+        for sites, wait in waits.items():
+            yield {
+                "matchers": [_CONTAINER_DOWN, *([sites] if sites else [])],
+                "group_by": ["alertname", "server", "outage"],
+                **times(self._alerting.critical, wait),
+            }
 
     def _healing(self, told: Told) -> Iterator[Route]:
         """Yield the routes for what is told of healing; a question is in no group that was mailed just now.

@@ -94,7 +94,9 @@ def test_prometheus_reaches_every_target_and_no_alert_fires(stack: ComposeStack)
     def up() -> dict[str, str]:
         return {one["metric"]["job"]: one["value"][1] for one in stack.query("up")}
 
-    jobs = {"sitemedic-exporter", "sitemedic-remediator", "prometheus", "alertmanager"}
+    jobs = {
+        "sitemedic-exporter", "sitemedic-containers", "sitemedic-remediator", "prometheus", "alertmanager"
+    }  # fmt: skip
     until(lambda: up() == dict.fromkeys(jobs, "1"), 30, "all targets to be up")
     until(lambda: stack.query('probe_success{site="shop"} == 1'), 30, "the shop to be probed")
     assert firing(stack) == {"Watchdog"}

@@ -140,7 +140,7 @@ def test_what_is_no_address_is_told(tmp_path: Path, text: str, fault: str) -> No
             "healing_time: 10s",
             "alerting: healing_time must not be below shared_wait (got 10s, shared_wait 45s)",
         ),
-        ("group_wait: 5s", "alerting.group_wait: unknown key (known here: critical, healing_mails,"),
+        ("group_wait: 5s", "alerting.group_wait: unknown key (known here: container_wait, critical,"),
         ("critical: {group_weight: 5s}", "alerting.critical.group_weight: unknown key (did you mean"),
         ("scrape_intervall: 5s", "unknown key (did you mean 'scrape_interval'?)"),
     ],

@@ -84,7 +84,22 @@ def test_the_exporters_labels_are_honoured_and_the_pace_is_the_files(tmp_path: P
     }
     jobs = {job["job_name"]: job for job in output.prometheus["scrape_configs"]}
     assert jobs["sitemedic-exporter"]["honor_labels"] is True
-    assert set(jobs) == {"sitemedic-exporter", "sitemedic-remediator", "prometheus", "alertmanager"}
+    assert set(jobs) == {
+        "sitemedic-exporter", "sitemedic-containers", "sitemedic-remediator", "prometheus", "alertmanager"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("pace", "often"), [("1500ms", "1500ms"), ("15s", "5s"), ("2m", "5s")])
+def test_containers_are_read_every_few_seconds_and_by_one_job_only(
+    tmp_path: Path, pace: str, often: str
+) -> None:
+    output = rendered_from(tmp_path, f"alerting: {{scrape_interval: {pace}}}\n{ONE}")
+    jobs = {job["job_name"]: job for job in output.prometheus["scrape_configs"]}
+    containers = jobs["sitemedic-containers"]
+    assert (containers["scrape_interval"], containers["scrape_timeout"]) == (often, often)
+    assert containers["metrics_path"] == "/metrics/containers"
+    assert containers["honor_labels"] is True
+    assert jobs["sitemedic-exporter"]["params"] == {"exclude[]": ["containers"]}
 
 
 def test_a_slow_pace_has_a_timeout_of_ten_seconds(tmp_path: Path) -> None:
