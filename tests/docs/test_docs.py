@@ -127,6 +127,7 @@ DEFAULTS = {
     "remediation.per": "1h", "remediation.approval_lasts": "15m", "remediation.storm_cooldown": "2m",
     "remediation.cooldown": "1m", "remediation.prove_within": "1m",
     "remediation.stop_timeout": "10s", "alerting.scrape_interval": "15s", "alerting.shared_wait": "45s",
+    "alerting.container_wait": "90s",
     "alerting.healing_time": "15m", "notify": "down",
     "alerting.critical.group_wait": "20s", "alerting.critical.group_interval": "1m",
     "alerting.critical.repeat_interval": "4h", "alerting.warning.group_wait": "1m",
