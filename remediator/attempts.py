@@ -19,10 +19,11 @@ from remediator.errors import LeaseLostError
 from remediator.exporter_client import ExporterClient
 from remediator.facts import Facts
 from remediator.incident import Attempt, Decision, Stage, State
-from remediator.last_check import Withdrawn
+from remediator.last_check import Withdrawn, was_approved
 from remediator.metrics import Metrics
 from remediator.policy import Policy
 from remediator.seen import Look
+from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store, raise_epoch, record
@@ -134,6 +135,14 @@ class Attempts:
         """Write to an attempt under its lease, and to its incident in the same transaction."""
         with self.shop.store.write(PATIENCE) as connection:
             self.save_in(connection, attempt, incident, **values)
+
+    def was_approved_in(self, connection: Connection, attempt: Attempt) -> bool:
+        """Tell whether a person had said yes to the attempt when it was decided on."""
+        number, since = attempt.incident_id, attempt.created_at
+        approvals = store_approvals.of_incident(connection, number)
+        return was_approved(
+            attempt, approvals, store_attempts.history(connection, number, attempt.site, None, since)
+        )
 
     def save_in(
         self,

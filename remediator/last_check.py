@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from remediator.actions.action import Action, Target
 from remediator.findings import DEAD, read, sentence, symptom
+from remediator.guards.mode import approved, stricter
 from remediator.guards.paused import applies
-from remediator.holds import Pause
+from remediator.holds import Approval, Pause
 from remediator.incident import Attempt, Kind, Mode, Reason, kind_of
 from remediator.playbook import POWER, hindrance
 from remediator.policy import Policy
@@ -43,19 +44,39 @@ def _same_place(target: Target, attempt: Attempt) -> bool:
 
 
 def before_the_act(
-    attempt: Attempt, target: Target, policy: Policy, pauses: Iterable[Pause], age: float, limit: float
+    attempt: Attempt,
+    target: Target,
+    policy: Policy,
+    pauses: Iterable[Pause],
+    age: float,
+    limit: float,
+    *,
+    yes: bool,
 ) -> Withdrawn | None:
-    """Say what forbids the act by now; `age` seconds have gone since it was decided on, `limit` may."""
+    """Say what forbids the act by now; `age` seconds have gone since it was decided on, `limit` may.
+
+    `yes`: a person said so to this attempt (`was_approved`).
+    """
     site = policy.sites.get(attempt.site)
     if site is None or site.target != replace(target, hook=None, instance=""):
         return Withdrawn("target_gone", "sites.yml was changed meanwhile; nothing was touched")
     if paused(attempt, pauses):
         return Withdrawn(Reason.PAUSED, "nothing was touched")
-    if site.mode is Mode.OBSERVE:
+    planned = site.playbook.step(attempt.step)
+    how_far = stricter(site.mode, planned.mode if planned else None)
+    if how_far is Mode.OBSERVE:
         return Withdrawn(Reason.OBSERVE_MODE, "nothing was touched")
+    if how_far is Mode.APPROVE and not yes:
+        return Withdrawn(Reason.APPROVAL_NEEDED, "a person must approve it by now; nothing was touched")
     if not 0 <= age <= limit:
         return Withdrawn("decided_too_long_ago", f"decided on {age:.0f} s ago; nothing was touched")
     return None
+
+
+def was_approved(attempt: Attempt, approvals: Iterable[Approval], attempts: Iterable[Attempt]) -> bool:
+    """Tell whether a person had said yes to this very attempt when it was decided on."""
+    others = (one for one in attempts if one.incident_id == attempt.incident_id and one.id != attempt.id)
+    return approved(attempt.step, approvals, others, attempt.created_at)
 
 
 def paused(attempt: Attempt, pauses: Iterable[Pause]) -> bool:

@@ -158,7 +158,8 @@ class Stages:
         now, policy = self._shop.now(), self._shop.policy()
         age, limit = now - attempt.created_at, self._shop.timing.act_within
         with self._shop.store.write(PATIENCE) as connection:
-            withdrawn = before_the_act(attempt, target, policy, pauses(connection), age, limit)
+            yes = self._attempts.was_approved_in(connection, attempt)
+            withdrawn = before_the_act(attempt, target, policy, pauses(connection), age, limit, yes=yes)
             withdrawn = withdrawn or stormy or other_outage(attempt, probe, policy)
             if withdrawn is None:
                 self._attempts.save_in(

@@ -93,6 +93,16 @@ def test_a_server_that_gets_another_address_before_the_act_is_not_touched_on_the
     assert at_work.ledger.lines() == ONE_RESTART
 
 
+@pytest.mark.parametrize("mode", ["approve", "observe"])
+def test_a_mode_that_gets_stricter_before_the_act_holds_it_back(at_work: Lab, mode: str) -> None:
+    at_work.exporter.failing["www"] = "status"
+    edited_before_the_act(at_work, "container: nginx}", f"container: nginx, mode: {mode}}}")
+    at_work.post("www")
+    assert first_abandoned(at_work) == {"approve": "approval_needed", "observe": "observe_mode"}[mode]
+    at_work.wait("www", {"approve": "awaiting_approval", "observe": "observing"}[mode])
+    assert at_work.ledger.lines() == []
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [("{name: www,", "{name: renamed,"), ("server: web, container: nginx", "server: db, container: nginx")],

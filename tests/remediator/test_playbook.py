@@ -16,9 +16,16 @@ from remediator.facts import Facts, Step
 from remediator.findings import read, sentence
 from remediator.guards.cooldown import cooldown
 from remediator.guards.verdict import Allow, WaitUntil
-from remediator.holds import Pause
+from remediator.holds import Answer, Approval, Pause
 from remediator.incident import Attempt, Incident, Kind, Mode, Reason, Stage, State
-from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, still_wanted
+from remediator.last_check import (
+    Withdrawn,
+    before_the_act,
+    by_the_look,
+    other_outage,
+    still_wanted,
+    was_approved,
+)
 from remediator.playbook import Stop, next_step
 from remediator.playbooks import BUILT_IN, PlannedStep, Playbook
 from remediator.policy import Policy, SitePolicy, policy_of
@@ -347,9 +354,53 @@ def test_the_last_check_knows_the_target_of_a_hook_as_the_sites_own(tmp_path: Pa
     hook = attempt(1, "run_hook:tidy")
     found = still_wanted(hook, ACTIONS, own)
     assert not isinstance(found, Withdrawn)
-    assert before_the_act(hook, found[1], own, nobody, 1.0, 60.0) is None
+    assert before_the_act(hook, found[1], own, nobody, 1.0, 60.0, yes=True) is None
     moved = policy(tmp_path, SITES.replace("container: nginx", "container: apache"))
-    assert before_the_act(hook, found[1], moved, nobody, 1.0, 60.0) is not None
+    assert before_the_act(hook, found[1], moved, nobody, 1.0, 60.0, yes=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("approval", "others", "yes"),
+    [
+        ({}, (), True),
+        ({}, (attempt(2, RESTART, created_at=NOW - 40),), False),  # used up by that one
+        ({}, (attempt(2, RESTART, created_at=NOW - 90),), True),  # that one was before it
+        ({}, (attempt(2, REBOOT, created_at=NOW - 40),), True),
+        ({}, (attempt(2, RESTART, created_at=NOW - 40, incident_id=9),), True),
+        ({"step": REBOOT}, (), False),
+        ({"answer": Answer.DENIED}, (), False),
+        ({"answer": Answer.WITHDRAWN}, (), False),
+        ({"answered_at": NOW - 5}, (), False),  # after it was decided
+        ({"expires_at": NOW - 31}, (), False),
+    ],
+)
+def test_an_approval_is_for_the_attempt_that_was_decided_on_it(
+    approval: dict[str, object], others: tuple[Attempt, ...], yes: bool
+) -> None:
+    own = attempt(1, RESTART, created_at=NOW - 30)
+    said = Approval(1, 1, RESTART, RESTART, "", NOW - 80, Answer.APPROVED, "Ann", NOW - 60, NOW + 900)
+    given = replace(said, **approval)  # type: ignore[arg-type]
+    assert was_approved(own, [given], [*others, own]) is yes
+
+
+@pytest.mark.parametrize(
+    ("mode", "yes", "reason"),
+    [
+        ("auto", False, None),
+        ("approve", True, None),
+        ("approve", False, "approval_needed"),
+        ("observe", True, "observe_mode"),
+    ],
+)
+def test_the_mode_is_asked_again_right_before_the_act(
+    tmp_path: Path, mode: str, yes: bool, reason: str | None
+) -> None:
+    own = policy(tmp_path, SITES.replace("container: nginx", f"container: nginx, mode: {mode}"))
+    deed = attempt(1, RESTART)
+    found = still_wanted(deed, ACTIONS, own)
+    assert not isinstance(found, Withdrawn)
+    withdrawn = before_the_act(deed, found[1], own, tuple[Pause, ...](), 1.0, 60.0, yes=yes)
+    assert (withdrawn.reason if withdrawn else None) == reason
 
 
 def test_a_step_that_the_outage_has_outgrown_is_withdrawn() -> None:

@@ -225,7 +225,7 @@ class Process:
         assert target is not None
         policy, age = self.gathering.policy(attempt.site, time), self.clock(time) - attempt.created_at
         pauses = self.gathering.pauses(time)
-        return before_the_act(attempt, target, policy, pauses, age, ACT_WITHIN)
+        return before_the_act(attempt, target, policy, pauses, age, ACT_WITHIN, yes=True)
 
     def _refuses(self, attempt: Attempt, time: float) -> bool:
         """Do what an action looks at before it acts; tell whether that ended the attempt."""
