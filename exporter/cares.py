@@ -18,6 +18,7 @@ _TIMEOUT_SECONDS = 2.0
 _TRIES = 3
 _NO_SORT = 0x80
 """ARES_AI_NOSORT: the answers in the name server's order, without a socket for each to sort them."""
+_SERVERS_ALONE = "b"
 _CONFIGURATION = Path("/etc/resolv.conf")
 _LOOK_EVERY_SECONDS = 5.0
 
@@ -34,13 +35,17 @@ class Cares:
     """One c-ares channel, bound to the running loop."""
 
     def __init__(self, nameservers: list[str] | None = None) -> None:
-        """Ask the system's name servers, or `nameservers` (host or host:port)."""
+        """Ask the system's name servers and /etc/hosts, or `nameservers` (host or host:port) alone."""
         self._loop = asyncio.get_running_loop()
         self._watched: dict[int, tuple[bool, bool]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._channel = pycares.Channel(
-            servers=nameservers, timeout=_TIMEOUT_SECONDS, tries=_TRIES, sock_state_cb=self._on_socket
+            servers=nameservers,
+            lookups=None if nameservers is None else _SERVERS_ALONE,
+            timeout=_TIMEOUT_SECONDS,
+            tries=_TRIES,
+            sock_state_cb=self._on_socket,
         )
         self._follows_system = nameservers is None
         self._stamp = _stamp()

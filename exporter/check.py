@@ -39,6 +39,7 @@ class _Wanted:
     url: str
     module: Module
     seconds: float
+    resolver: str | None = None
 
 
 class _Seconds(click.ParamType[float]):
@@ -137,7 +138,7 @@ def _wanted(
     sites = {site.name: site for site in configuration.sites} if configuration else {}
     if target in sites:
         site = sites[target]
-        return _Wanted(target, site.url, chosen or site.module, seconds or site.timeout)
+        return _Wanted(target, site.url, chosen or site.module, seconds or site.timeout, site.resolver)
     try:
         if chosen is None or "://" in target:
             prober = prober_of(target)
@@ -163,7 +164,8 @@ async def _probe_all(wanted: Sequence[_Wanted]) -> list[tuple[str, Result]]:
 
         async def one(item: _Wanted) -> tuple[str, Result]:
             async with turn:
-                return item.shown, await probers.probe(item.url, item.module, item.seconds)
+                result = await probers.probe(item.url, item.module, item.seconds, resolver=item.resolver)
+                return item.shown, result
 
         return list(await asyncio.gather(*(one(item) for item in wanted)))
 

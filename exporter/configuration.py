@@ -20,7 +20,7 @@ from exporter.module import BUILT_IN, Module
 from exporter.modules import UnreadableError, is_modules_file, modules_file, named, unreadable, with_inline
 from exporter.probers import PROBERS
 from exporter.probers.heartbeat import HEARTBEAT
-from exporter.site_options import SiteOptions, TopOptions, prober_of
+from exporter.site_options import SYSTEM, SiteOptions, TopOptions, prober_of
 from exporter.target import TargetError, instance
 from exporter.watched import WatchedSite
 
@@ -209,6 +209,7 @@ def _watched(site: Site, document: Document, narrowed: _Narrowed) -> WatchedSite
         within=options.expect.within,
         objective=options.alert.objective,
         info=tuple(info.items()),
+        resolver=None if options.resolver == SYSTEM else options.resolver,
         retries=options.retries,
         heartbeat=heartbeat_of(site, document),
     )

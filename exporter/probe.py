@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 
 from core.logs import fields
@@ -27,6 +27,8 @@ class Probers:
         """Probe with `engine` and `resolver`; `on_fault` is called when a prober itself breaks."""
         self.engine = engine
         self.resolver = resolver
+        self._own: dict[str, Resolver] = {}
+        """The resolvers of sites that have one of their own, by its address."""
         self._on_fault = on_fault
         self._complaints: dict[int, tuple[Module, tuple[str, str] | None]] = {}
 
@@ -38,7 +40,18 @@ class Probers:
     async def close(self) -> None:
         """Abandon what is in flight and free all descriptors."""
         self.engine.close()
+        self.keep_resolvers(())
         await self.resolver.close()
+
+    def keep_resolvers(self, addresses: Collection[str]) -> None:
+        """Close the resolvers of one's own that are not among `addresses` any more."""
+        for address in [address for address in self._own if address not in addresses]:
+            self._own.pop(address).close_now()
+
+    def _resolver(self, address: str) -> Resolver:
+        if address not in self._own:
+            self._own[address] = Resolver([address])
+        return self._own[address]
 
     async def __aenter__(self) -> "Probers":
         return self
@@ -57,12 +70,13 @@ class Probers:
         hostname: str | None = None,
         log: ProbeLog | None = None,
         barred: Callable[[str], bool] | None = None,
+        resolver: str | None = None,
     ) -> Result:
         """Probe `target` once as `module` says, within `timeout` seconds.
 
         Never raises for a target that fails, is misspelt or cannot be probed: that is a Result with a
         reason. `hostname` asks for that name in place of the target's; `log` collects the steps; an address
-        that is `barred` is not connected to.
+        that is `barred` is not connected to; `resolver` is the name server to ask alone.
         """
         began, started = time.time(), time.monotonic()
         reading = Reading()
@@ -70,8 +84,9 @@ class Probers:
         if complaint is not None:
             reading.fail(Reason.ERROR, f"the module's {complaint[0]}: {complaint[1]}")
         else:
+            asked = self.resolver if resolver is None else self._resolver(resolver)
             attempt = Attempt(
-                target, module.options, started + timeout, hostname, log, self.engine, self.resolver, barred
+                target, module.options, started + timeout, hostname, log, self.engine, asked, barred
             )
             await self._run(module.prober, attempt, reading)
         return _result(module.prober, reading, began, time.monotonic() - started)

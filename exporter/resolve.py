@@ -27,14 +27,19 @@ class Address:
 
 
 class Resolver:
-    """Resolves names through c-ares, /etc/hosts first; bound to the running loop."""
+    """Resolves names through c-ares; bound to the running loop."""
 
     def __init__(self, nameservers: list[str] | None = None) -> None:
-        """Make a resolver with the system's name servers, or with `nameservers` (host or host:port)."""
+        """Ask /etc/hosts and the system's name servers, or `nameservers` (host or host:port) alone."""
         self._cares = Cares(nameservers)
+        self._asked = f" (asked {', '.join(nameservers)})" if nameservers else ""
 
     async def close(self) -> None:
         """Abandon what is being asked and free the descriptors."""
+        self.close_now()
+
+    def close_now(self) -> None:
+        """Do the same where nobody can wait."""
         self._cares.close()
 
     async def lookup(self, name: str, prefer: int, fallback: bool, seconds: float) -> list[Address]:
@@ -47,14 +52,16 @@ class Resolver:
         try:
             nodes = await self._cares.addresses(name, family, max(seconds, 0.001))
         except CaresError as error:
-            raise ResolveError(_explain(name, error)) from None
+            raise ResolveError(_explain(name, error) + self._asked) from None
         found: dict[int, Address] = {}
         for node in nodes:
             protocol = _V6 if node.family == socket.AF_INET6 else _V4
             found.setdefault(protocol, Address(_text(node.addr[0]), protocol))
         chosen = [found[protocol] for protocol in _order(prefer, fallback) if protocol in found]
         if not chosen:
-            raise ResolveError(f"{name} has no IPv{prefer} address, and ip_protocol_fallback is off")
+            raise ResolveError(
+                f"{name} has no IPv{prefer} address, and ip_protocol_fallback is off{self._asked}"
+            )
         return chosen
 
 

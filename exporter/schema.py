@@ -25,7 +25,7 @@ PART = Part(
     top=TopOptions,
     site=SiteOptions,
     defaults=SiteDefaults,
-    inherited=frozenset({"group", "interval", "timeout", "retries", "alert", "labels"}),
+    inherited=frozenset({"group", "interval", "timeout", "retries", "resolver", "alert", "labels"}),
     check=faults_of,
     info=_info,
 )

@@ -87,6 +87,7 @@ class Exporter:
         self.configuration = configuration
         self.containers.apply(configuration.containers)
         self._scheduler.plan({site.name: site.interval for site in configuration.sites}, renewed)
+        self._probers.keep_resolvers({site.resolver for site in configuration.sites if site.resolver})
         self.health.sites.set(len(self.states))
         # What a configuration holds lives long: walking it at every collection would halt the probes.
         gc.unfreeze()
@@ -135,7 +136,7 @@ class Exporter:
     async def _probe(self, site: WatchedSite, seconds: float, log: ProbeLog | None = None) -> Result:
         if site.heartbeat is not None:
             return self.heartbeats.look(site)
-        return await self._probers.probe(site.url, site.module, seconds, log=log)
+        return await self._probers.probe(site.url, site.module, seconds, log=log, resolver=site.resolver)
 
     async def _scheduled(self, name: str) -> None:
         state = self.states[name]

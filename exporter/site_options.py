@@ -15,10 +15,14 @@ from exporter.module import Module
 from exporter.patterns import Pattern
 from exporter.probers import BY_SCHEME
 from exporter.probers.http_options import StatusMatch
+from exporter.resolve import literal
 from exporter.target import instance
 
 LEAST_INTERVAL = 0.1
 """Seconds between two probes of a site, at the least."""
+
+SYSTEM = "system"
+"""The resolver of sites that name none: /etc/hosts and the name servers of /etc/resolv.conf."""
 
 MOST_RETRIES = 5
 """Confirming probes of one failure, at the most."""
@@ -32,6 +36,9 @@ RESERVED_LABELS = frozenset(
 )
 """Labels that Sitemedic or Prometheus sets itself."""
 
+_NAMESERVER = re.compile(
+    r"(?:\[([^\[\]]+)\]|([^:\[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))(?::(\d{1,5}))?"
+)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -72,6 +79,19 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _nameserver(value: str) -> str:
+    if value == SYSTEM:
+        return value
+    match = _NAMESERVER.fullmatch(value)
+    host, port = (match[1] or match[2], int(match[3] or 53)) if match else (value, 53)
+    if literal(host) is None or not 0 < port < 65536:
+        raise ValueError(
+            f"must be the address of a name server, such as 10.0.0.2, 10.0.0.2:5353 or [2001:db8::1]:53, "
+            f"or {SYSTEM} (got {value!r})"
+        )
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _objective(value: object) -> float:
     objective = parse_share(value, "99.9% or 0.999")
     if objective == 1:
@@ -83,6 +103,7 @@ def _objective(value: object) -> float:
 
 Target = Annotated[str, AfterValidator(_target)]
 URL = Annotated[str, AfterValidator(_url), Field(min_length=1)]
+Nameserver = Annotated[str, AfterValidator(_nameserver)]
 TargetPattern = Annotated[str, AfterValidator(_pattern)]
 Objective = Annotated[
     float,
@@ -138,6 +159,8 @@ class _Probing(_Described):
     """How long one probe may take; below the interval. Default: the smaller of 5s and 0.8 of the interval."""
     retries: int = Field(1, ge=0, le=MOST_RETRIES)
     """How many more probes confirm the first failed one, a second later each."""
+    resolver: Nameserver = SYSTEM
+    """The name server that its name is asked of: 10.0.0.2, 10.0.0.2:5353 or [2001:db8::1]:53; or system."""
     group: str = ""
     """Any word to group sites by, in dashboards and queries."""
     alert: AlertOptions = AlertOptions()

@@ -40,6 +40,8 @@ class WatchedSite:
     """The share of its probes that shall succeed."""
     info: tuple[tuple[str, str], ...]
     """Labels of `sitemedic_site_info`, in order."""
+    resolver: str | None = None
+    """The name server to ask, as host:port; None: the system's."""
     retries: int = 0
     """How many more probes are made soon after the first that failed."""
     heartbeat: Heartbeat | None = None
@@ -51,4 +53,4 @@ class WatchedSite:
 
     def probed_like(self, other: "WatchedSite") -> bool:
         """Say whether a result of `other` is also one of this site."""
-        return (self.url, self.module) == (other.url, other.module)
+        return (self.url, self.module, self.resolver) == (other.url, other.module, other.resolver)
