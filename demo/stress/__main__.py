@@ -61,6 +61,7 @@ def run(profile: Profile, url: str, seconds: float) -> None:
     environment = Environment(user_classes=visitors, host=url.rstrip("/"), events=events)
     environment.events.request.add_listener(count)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
+    _tell(asdict(_progress(environment, 0, refused)))  # begins now: Locust itself has taken its time to start
     runner.start(profile.users, spawn_rate=profile.users / _SPAWN_SECONDS)
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and not stop.wait(min(_EVERY, left)):

@@ -16,6 +16,7 @@ from stack.stress.screen import StressScreen
 from stack.stress.services import Watcher, need_application
 from stack.stress.timeline import Kind, Timeline
 
+_SOON = 0.1
 EVERY = 1.0
 """Seconds between two looks."""
 QUIET = 6.0
@@ -45,6 +46,7 @@ class Stress:
         timeline = Timeline(self.profile, before)
         self._announce(timeline)
         with running_load(self.profile.name, self.url, self.duration) as load:
+            self._begin(timeline, load)
             complete = self._watch(timeline, load)
         self._tell(timeline, load, complete)
         return 0 if complete else 1
@@ -55,6 +57,11 @@ class Stress:
         self.screen.note("Ctrl-C ends the load, and tells what happened so far")
         if old := sorted({one.name for one in timeline.before.alerts or () if one.firing}):
             self.screen.note(f"Fires already, and is not the load's doing: {', '.join(old)}")
+
+    def _begin(self, timeline: Timeline, load: Load) -> None:
+        """Wait until the load says that it begins: Locust takes some seconds to start."""
+        while load.news() is None and load.running:
+            time.sleep(_SOON)
         self._begun = time.time()
         timeline.loaded(self._begun, f"{self.profile.users} visitors begin: {self.profile.what}")
 
