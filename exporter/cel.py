@@ -12,8 +12,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from exporter.text_field import TextField
 
 LACKING = "needs the package cel-expr-python (pip install -r requirements-extra.in)"
 
@@ -22,14 +21,16 @@ class CelError(Exception):
     """An expression that could not be evaluated, or gave no bool; the message is for people."""
 
 
-class Cel:
+class Cel(TextField):
     """One compiled expression over `body`; a pydantic field type that reads text."""
 
-    __slots__ = ("_compiled", "text")
+    __slots__ = ("_compiled",)
+
+    called = "an expression"
 
     def __init__(self, text: str) -> None:
         """Compile `text`, where the library is there. Raises ValueError when it is no expression."""
-        self.text = text
+        super().__init__(text)
         self._compiled: Any = None
         if not is_there():
             return
@@ -48,36 +49,6 @@ class Cel:
         if kind == "BOOL":
             return bool(value)
         raise CelError(str(value)[:200] if kind == "ERROR" else f"{self.text!r} gives {kind}, not BOOL")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Cel) and other.text == self.text
-
-    def __hash__(self) -> int:
-        return hash(("Cel", self.text))
-
-    def __repr__(self) -> str:
-        return f"Cel({self.text!r})"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda cel: cel.text),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"type": "string"}
-
-    @classmethod
-    def _validate(cls, value: object) -> "Cel":
-        if isinstance(value, Cel):
-            return value
-        if isinstance(value, str):
-            return cls(value)
-        raise ValueError(f"must be an expression (got {type(value).__name__}); put it in quotes")
 
 
 def parsed(body: bytes) -> object:

@@ -1,11 +1,10 @@
 """Patterns in RE2's language, as Go has it: unanchored, refused at load time when they are wrong."""
 
 import re
-from typing import Any
 
 import re2
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+
+from exporter.text_field import TextField
 
 
 def _quiet() -> "re2.Options":
@@ -40,14 +39,17 @@ def _group(found: "re2._Match", name: str) -> bytes:
     return found.groupdict().get(name.encode()) or b""
 
 
-class Pattern:
+class Pattern(TextField):
     """One compiled RE2 pattern; a pydantic field type that reads text."""
 
-    __slots__ = ("_compiled", "text")
+    __slots__ = ("_compiled",)
+
+    called = "a pattern"
+    json_schema = {"type": "string", "format": "re2"}  # noqa: RUF012 - never changed
 
     def __init__(self, text: str) -> None:
         """Compile `text`. Raises ValueError, with RE2's own words, when it is no pattern."""
-        self.text = text
+        super().__init__(text)
         try:
             self._compiled = re2.compile(text.encode(), _OPTIONS)
         except re2.error as error:
@@ -62,33 +64,3 @@ class Pattern:
     def first_in(self, data: bytes) -> "re2._Match | None":
         """Return where the pattern is first in `data`, None where it is not."""
         return self._compiled.search(data)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pattern) and other.text == self.text
-
-    def __hash__(self) -> int:
-        return hash(("Pattern", self.text))
-
-    def __repr__(self) -> str:
-        return f"Pattern({self.text!r})"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda pattern: pattern.text),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"type": "string", "format": "re2"}
-
-    @classmethod
-    def _validate(cls, value: object) -> "Pattern":
-        if isinstance(value, Pattern):
-            return value
-        if isinstance(value, str):
-            return cls(value)
-        raise ValueError(f"must be a pattern (got {type(value).__name__}); put it in quotes")
