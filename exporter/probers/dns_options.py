@@ -1,11 +1,13 @@
 """The options of the dns prober, under blackbox_exporter's key names."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
+import dns.exception
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from core.sites import Options
 from exporter.patterns import Pattern
@@ -61,36 +63,35 @@ class DNSOptions(Options):
     validate_additional_rrs: RRValidator = RRValidator()
     """For the additional section."""
 
-    @field_validator("query_type")
+    @field_validator("query_type", "query_class")
     @classmethod
-    def _check_type(cls, value: str) -> str:
-        try:
-            dns.rdatatype.from_text(value)
-        except (ValueError, dns.rdatatype.UnknownRdatatype) as error:
-            raise ValueError(f"must be a type of record such as A, AAAA or MX (got {value!r})") from error
-        return value.upper()
-
-    @field_validator("query_class")
-    @classmethod
-    def _check_class(cls, value: str) -> str:
-        try:
-            dns.rdataclass.from_text(value)
-        except (ValueError, dns.rdataclass.UnknownRdataclass) as error:
-            raise ValueError(f"must be a class such as IN (got {value!r})") from error
-        return value.upper()
+    def _check_name(cls, value: str, field: ValidationInfo) -> str:
+        read, what = _NAMES[field.field_name or ""]
+        return _known(value, read, what)
 
     @field_validator("valid_rcodes")
     @classmethod
     def _check_rcodes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            try:
-                dns.rcode.from_text(name)
-            except (ValueError, dns.rcode.UnknownRcode) as error:
-                raise ValueError(f"must be response codes such as NOERROR (got {name!r})") from error
-        return tuple(name.upper() for name in value) or ("NOERROR",)
+        what = "response codes such as NOERROR"
+        return tuple(_known(name, dns.rcode.from_text, what) for name in value) or ("NOERROR",)
 
     def complaints(self) -> list[tuple[str, str]]:
         """Say what of these options does not go together, as (key, message)."""
         if self.dns_over_tls and self.transport_protocol != "tcp":
             return [("dns_over_tls", "needs transport_protocol: tcp")]
         return []
+
+
+_NAMES: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "query_type": (dns.rdatatype.from_text, "a type of record such as A, AAAA or MX"),
+    "query_class": (dns.rdataclass.from_text, "a class such as IN"),
+}
+
+
+def _known(name: str, read: Callable[[str], object], what: str) -> str:
+    """Return a name of DNS's own as it is written there. Raises ValueError where there is none such."""
+    try:
+        read(name)
+    except (ValueError, dns.exception.DNSException) as error:
+        raise ValueError(f"must be {what} (got {name!r})") from error
+    return name.upper()
