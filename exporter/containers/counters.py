@@ -27,13 +27,14 @@ class Starts:
     def happened(self, event: Event) -> None:
         """Count the event of a start."""
         awaited, self._awaited = self._awaited, None
+        same, self._id = event.id == self._id, event.id
         if awaited is not None and 0 <= event.time - awaited < _SAME_START:
             self._latest = max(self._latest or 0.0, event.time)
             return
+        self._by_policy = self._by_policy + 1 if same else 0
         if self._latest is not None:
             self.count += 1
         self._latest = max(self._latest or 0.0, event.time)
-        self._by_policy += 1
 
     def listed(self, container: Container) -> bool:
         """Count what a list tells of starts that no event told of; say whether there were any."""

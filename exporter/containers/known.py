@@ -46,7 +46,7 @@ class Known:
             if name in overtaken and state.seen:
                 continue
             if name in by_name:
-                state.listed(by_name[name], now)
+                state.listed(by_name[name], now, old=name in overtaken)
             else:
                 state.missed(now)
         self._births = {name: events for name, events in self._births.items() if name in overtaken}

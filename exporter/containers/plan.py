@@ -72,9 +72,7 @@ def faults_of(document: Document) -> Iterator[Fault]:
             mend = "nothing says which container it lives in: add recover: {server: …, container: …}"
             yield document.fault(site, "container", mend)
         elif place.server in off:
-            mend = (
-                f"containers of {place.server} are not watched: take servers.{place.server}.containers away"
-            )
+            mend = f"nothing there is watched: take servers.{place.server}.containers: off away"
             yield document.fault(site, "container", mend)
 
 

@@ -55,9 +55,9 @@ class ContainerState:
         if wanted != self.wanted:
             self.wanted, self.lines = wanted, None
 
-    def listed(self, container: Container, now: float) -> None:
-        """Take up what the engine's list says."""
-        if self.starts.listed(container):
+    def listed(self, container: Container, now: float, *, old: bool = False) -> None:
+        """Take up what the engine's list says; an `old` one tells nothing of starts that came after it."""
+        if not old and self.starts.listed(container):
             self.oom_kills.begin()
             self.forget_usage()
         self.oom_kills.listed(container)
