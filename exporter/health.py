@@ -9,7 +9,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -17,11 +16,10 @@ from prometheus_client import (
 )
 
 from core import VERSION
+from exporter.lateness import Lateness
 
 # The _created series that nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-_LATENESS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _BUILD = {
@@ -43,12 +41,8 @@ class Health:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.lateness = Histogram(
-            "sitemedic_exporter_probe_lateness_seconds",
-            "How long after its due time a scheduled probe began.",
-            buckets=_LATENESS_BUCKETS,
-            registry=self.registry,
-        )
+        self.lateness = Lateness()
+        self.registry.register(self.lateness)
         self.skipped = self._counter(
             "sitemedic_exporter_probes_skipped",
             "Scheduled probes left out: the one before still ran, or the machine stood still.",

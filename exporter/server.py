@@ -1,6 +1,7 @@
 """The life of the exporter's process: configuration, port, schedule, signals, and a quick end."""
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -68,6 +69,8 @@ def run(settings: Settings, parts: Sequence[Part]) -> None:
     _allow_many_descriptors()
     # A reload reads in a thread: let the loop have its turn sooner than after Python's 5 ms.
     sys.setswitchinterval(0.001)
+    # A probe leaves nothing that only a collection finds: looking every 700 objects is a tenth of its cost.
+    gc.set_threshold(20_000, 20, 20)
     configuration = read(settings.config_file, parts)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, parts, configuration))
