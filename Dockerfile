@@ -45,3 +45,12 @@ COPY demo demo
 RUN python -m compileall -q /app/demo
 USER 1000:1000
 ENTRYPOINT ["python", "-m", "demo"]
+
+# What puts the demo's site under load: Locust on top.
+FROM demo AS stress
+USER root
+COPY requirements-stress.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+        --require-hashes --requirement requirements-stress.lock
+USER 1000:1000
+ENTRYPOINT ["python", "-m", "stack", "stress"]

@@ -39,14 +39,14 @@ class Services:
     site: str
     clock: Callable[[], float] = time.time
     _session: requests.Session = field(init=False, repr=False)
-    _api_token: Secret | None = field(init=False, repr=False)
+    api_token: Secret | None = field(init=False, repr=False)
     _closed: dict[int, IncidentSeen] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between us and our own services
-        api_token = self.home.data / "secrets" / "api_token"  # without it the log lines are not shown
-        self._api_token = read_secret_file(api_token) if api_token.is_file() else None
+        token_file = self.home.data / "secrets" / "api_token"  # without it the log lines are not shown
+        self.api_token = read_secret_file(token_file) if token_file.is_file() else None
 
     def still_runs(self) -> bool:
         """Tell whether it is still the same stack that runs."""
@@ -89,7 +89,7 @@ class Services:
         return answer.json()
 
     def _headers(self, service: str) -> dict[str, str]:
-        return _bearer(self._api_token) if service == "remediator" else {}
+        return _bearer(self.api_token) if service == "remediator" else {}
 
 
 @dataclass

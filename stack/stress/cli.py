@@ -71,6 +71,13 @@ def _addresses(command: Callable[..., None]) -> Callable[..., None]:
     help="Folder in which Sitemedic was started.  [default: the current one]",
 )
 @_addresses
+@click.option(
+    "--api-token-file",
+    "token_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="STRESS_API_TOKEN_FILE",
+    help="The remediator's API_TOKEN, where its address is given.",
+)
 def stress_command(
     profile: str,
     duration: float,
@@ -78,6 +85,7 @@ def stress_command(
     url: str | None,
     as_json: bool,
     folder: Path,
+    token_file: Path | None,
     **addresses: str | None,
 ) -> None:
     """Put the demo application under load, and tell what Sitemedic makes of it.
@@ -99,7 +107,7 @@ def stress_command(
         raise StackError(f"also needed: {', '.join(f'--{name}.url' for name in missing)}")
     if given and not {"mailbox", "alertmanager"} & set(given):
         raise StackError("also needed, for the mails: --mailbox.url or --alertmanager.url")
-    watcher = find_watcher(folder.resolve(), given, SITE)
+    watcher = find_watcher(folder.resolve(), given, SITE, token_file)
     target = url or watcher.running.urls.get("site")
     if target is None:
         raise StackError(

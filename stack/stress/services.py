@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from core.secrets import read_secret_file
 from demo.app.pages import NAME
 from stack.errors import StackError
 from stack.home import Home, Running
@@ -59,11 +60,16 @@ class Watcher(Services):
         return mailed_seen(answer.text)
 
 
-def find_watcher(folder: Path, urls: Mapping[str, str], site: str) -> Watcher:
-    """Return the Sitemedic at `urls`, else the one that runs in a folder. Raises StackError."""
+def find_watcher(folder: Path, urls: Mapping[str, str], site: str, token_file: Path | None = None) -> Watcher:
+    """Return the Sitemedic at `urls`, else the one that runs in a folder.
+
+    Raises StackError, and ConfigError where `token_file` cannot be read.
+    """
     if urls:
         running = Running(demo=False, pid=0, started=0.0, urls=urls)
-        return Watcher(Home(folder, demo=False), running, site, given=True)
+        watcher = Watcher(Home(folder, demo=False), running, site, given=True)
+        watcher.api_token = read_secret_file(token_file) if token_file is not None else None
+        return watcher
     try:
         home, running = find_stack(folder)
     except StackError as error:

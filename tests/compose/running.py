@@ -270,6 +270,7 @@ def _own_environment(project: Path) -> Path:
     (folder / "keys/medic").write_text("a private key\n")
     with (folder / ".env").open("a") as file:
         file.write(f"WEBHOOK_TOKEN={WEBHOOK_TOKEN}\n")
+        file.write("COMPOSE_PROFILES=demo\nDEMO_DATABASE_URL=\n")  # no stand-in for PostgreSQL: SQLite
     for path in (folder / "keys/medic", folder / ".env"):
         path.chmod(0o600)
         os.chown(path, OWNER, OWNER)

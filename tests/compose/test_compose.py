@@ -5,10 +5,12 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from demo.configuration import sites_yml
+from stack.stress.cli import stress_command
 from tests.compose.places import COMPOSE
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,7 @@ SECRETS = {
 }
 OURS = {"render", "exporter", "remediator", "prometheus", "alertmanager", "grafana"}
 DEMO = {"machine", "linode", "mailbox"}
+ALL = ("--profile", "demo", "--profile", "database", "--profile", "stress")
 
 
 def config(*options: str, **environ: str) -> str:
@@ -51,15 +54,42 @@ def demo() -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def every() -> dict[str, Any]:
+    """Return the demo with every profile that there is."""
+    env = str(ROOT / "demo/compose/.env")
+    found: dict[str, Any] = json.loads(config("--env-file", env, *ALL, "config", "--format", "json"))
+    return found
+
+
 def test_the_plain_stack_has_no_part_of_the_demo(plain: dict[str, Any]) -> None:
     assert set(plain["services"]) == OURS
 
 
 def test_the_profile_demo_adds_the_server_the_linode_and_the_mailbox(demo: dict[str, Any]) -> None:
-    assert set(demo["services"]) == OURS | DEMO
+    assert set(demo["services"]) == OURS | DEMO | {"database"}
     assert (
         set(json.loads(config("--profile", "demo", "config", "--format", "json"))["services"]) == OURS | DEMO
     )
+
+
+def test_the_demos_shop_is_on_postgresql_where_there_is_one_and_on_sqlite_where_there_is_none(
+    demo: dict[str, Any],
+) -> None:
+    assert demo["services"]["machine"]["environment"]["DEMO_DATABASE_URL"].startswith("postgresql://")
+    alone = json.loads(config("--profile", "demo", "config", "--format", "json"))["services"]
+    assert alone["machine"]["environment"]["DEMO_DATABASE_URL"] == ""
+    assert "ports" not in demo["services"]["database"]
+
+
+def test_the_profile_stress_runs_once_and_reaches_everything_by_name(every: dict[str, Any]) -> None:
+    stress = every["services"]["stress"]
+    assert stress["restart"] == "no"
+    assert stress["command"] == ["light"]
+    reached = {urlsplit(url).hostname for name, url in stress["environment"].items() if name.endswith("_URL")}
+    assert reached <= set(every["services"])
+    told = {parameter.envvar for parameter in stress_command.params if parameter.envvar}
+    assert set(stress["environment"]) <= told
 
 
 def test_the_demo_shares_nothing_with_a_real_stack(plain: dict[str, Any], demo: dict[str, Any]) -> None:
@@ -71,8 +101,8 @@ def test_the_demo_shares_nothing_with_a_real_stack(plain: dict[str, Any], demo: 
     assert set(config_mounts) == {str(ROOT / "demo/compose")}
 
 
-def test_every_container_is_confined(demo: dict[str, Any]) -> None:
-    for name, service in demo["services"].items():
+def test_every_container_is_confined(every: dict[str, Any]) -> None:
+    for name, service in every["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -116,8 +146,8 @@ def test_ports_are_open_on_this_machine_only_and_move_with_env(demo: dict[str, A
         assert [port["published"] for port in services[name]["ports"]] == [moved[variable]]
 
 
-def test_public_images_are_pinned(demo: dict[str, Any]) -> None:
-    for name, service in demo["services"].items():
+def test_public_images_are_pinned(every: dict[str, Any]) -> None:
+    for name, service in every["services"].items():
         image, _, tag = service["image"].partition(":")
         assert tag, name
         assert tag != "latest", name
@@ -143,7 +173,7 @@ def test_the_exporter_is_a_user_of_its_own_and_sees_no_token(plain: dict[str, An
 def test_no_secret_stands_in_what_compose_prints(tmp_path: Path) -> None:
     lines = "".join(f"{name}={value}\n" for name, value in SECRETS.items())
     (tmp_path / ".env").write_text(lines)
-    for options in ((), ("--profile", "demo")):
+    for options in ((), ("--profile", "demo"), ALL):
         printed = config("--env-file", str(tmp_path / ".env"), *options, "config", **SECRETS)
         assert "hunter2" not in printed
 
