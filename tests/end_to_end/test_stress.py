@@ -27,17 +27,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def test_ctrl_c_ends_the_load_and_tells_what_happened_so_far(demo: Up) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stack", "stress", "light", "--json"],
-        cwd=demo.folder,
-        env=clean_environment(demo.environ),
-        stdout=subprocess.PIPE,
-        stderr=(demo.folder / "stress.log").open("w"),
-        text=True,
-        start_new_session=True,
-    )
+    log = demo.folder / "stress.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stack", "stress", "light", "--json"],
+            cwd=demo.folder,
+            env=clean_environment(demo.environ),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
     try:
-        until(lambda: "6 users" in (demo.folder / "stress.log").read_text(), 60, "the load")
+        until(lambda: "6 users" in log.read_text(), 60, "the load")
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     finally:
