@@ -41,6 +41,8 @@ class Starts:
         started, restarts = container.started_at, container.restart_count
         if started is None:
             return False
+        if container.state is State.RESTARTING:
+            restarts = max(0, restarts - 1)  # Docker has counted the start that it is about to make
         first, same = self._latest is None, container.id == self._id
         known = self._latest is not None and started <= self._latest
         missed = restarts - self._by_policy if same else 0

@@ -83,6 +83,8 @@ def test_whatever_of_it_is_seen_each_start_is_counted_once(seed):
     listed(starts)
     true = 0
     for _ in range(chance.randrange(1, 40)):
+        if chance.random() < 0.3:
+            listed(starts, started_at=at, restart_count=true + 1, state=State.RESTARTING)
         at += chance.uniform(1.5, 60)
         true += 1
         before = chance.random() < 0.2

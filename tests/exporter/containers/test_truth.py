@@ -1,6 +1,7 @@
 """Our figures beside what the process in the container says of itself: a busy machine moves both alike."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,13 +14,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.servers.server import DockerApi, Server
 from exporter.containers.service import Containers
 from exporter.containers.watch import Timing
-from tests.docker_engine import DockerEngine, engine_folder, needs_docker, running_engine, started_engine
+from tests.docker_engine import (
+    IMAGE,
+    DockerEngine,
+    engine_folder,
+    needs_docker,
+    running_engine,
+    started_engine,
+)
 from tests.exporter.containers.told import on_a_loop, watched
 from tests.waiting import until
 
 pytestmark = needs_docker
 
 WITHIN = 0.05
+ALONE = ("--network", "none")
 SHARE, MEBIBYTES = 0.3, 96
 CPU = "container_cpu_usage_seconds_total"
 LEAST = 1.2
@@ -35,16 +44,18 @@ def engine() -> Iterator[DockerEngine]:
 
 
 def python(
-    engine: DockerEngine, name: str, folder: Path, *arguments: str, options: tuple[str, ...] = ()
+    engine: DockerEngine,
+    name: str,
+    folder: Path,
+    *arguments: str,
+    options: tuple[str, ...] = ALONE,
 ) -> None:
     """Run this machine's Python in a container of nothing but that."""
     places = dict.fromkeys(("/lib", "/lib64", "/usr/lib", sys.base_prefix))
     mounts = [f"-v={place}:{place}:ro" for place in places if Path(place).exists()]
-    program = os.path.realpath(sys.executable)
-    engine.run(
-        name, *mounts, f"-v={BURNER.parent}:/programs:ro", f"-v={folder}:/told", *options,
-        command=(program, "-IS", *arguments),
-    )  # fmt: skip
+    mounts += [f"-v={BURNER.parent}:/programs:ro", f"-v={folder}:/told"]
+    program = (os.path.realpath(sys.executable), "-IS")
+    engine.docker("run", "-d", "--name", name, *mounts, *options, IMAGE, *program, *arguments)
 
 
 async def samples(containers: Containers, name: str) -> dict[str, float]:
@@ -174,8 +185,11 @@ async def _network(engine: DockerEngine, folder: Path) -> None:
 async def test_block_io_is_what_was_written_and_read(engine: DockerEngine, tmp_path: Path) -> None:
     containers = watching(engine)
     try:
-        await asyncio.to_thread(python, engine, "writes", tmp_path, "-c", WRITES, options=("-i",))
+        await asyncio.to_thread(python, engine, "writes", tmp_path, "-c", WRITES, options=(*ALONE, "-i"))
         await asyncio.to_thread(until, (tmp_path / "done").exists, 60, "it to be written")
+        told = json.loads(engine.docker("stats", "--no-stream", "--format", "{{json .}}", "writes"))
+        if told["BlockIO"] == "0B / 0B":
+            pytest.skip("this kernel counts no block I/O of containers")
         family = "container_fs_writes_bytes_total"
         found = await sampled(containers, "writes", family, 31 * 2**20)
     finally:
