@@ -10,10 +10,12 @@ COMMANDS = {
         "stack.campaign.campaign_cli:campaign_command",
         "Torment the remediator in a lab; see docs/campaign.md.",
     ),
+    "faults": ("benchmarks.faults.faults_cli:main", "Torment the exporter; see docs/reliability.md."),
 }
 BENCHMARKS = {
     "exporter": ("benchmarks.exporter:main", "CPU per probe, beside blackbox_exporter."),
     "remediator": ("benchmarks.remediator:main", "Notifications, storms, time to act, CPU at rest."),
+    "containers": ("benchmarks.containers:main", "Watching 1, 10 and 100 containers, by each way."),
 }
 
 
