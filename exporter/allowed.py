@@ -1,13 +1,13 @@
 """Which targets /probe serves: those of the file, and what `probe_targets` adds. Against SSRF."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from exporter.networks import Network, is_private, parse_network, within
 from exporter.probers import BY_SCHEME, PROBERS
-from exporter.probers.prober import Place
+from exporter.probers.prober import Barred, Place
 from exporter.resolve import literal
 from exporter.target import TargetError, parse_host_target, parse_web_target
 
@@ -49,6 +49,12 @@ class _Pattern:
         of_addresses = self.scheme is None and _OF_ADDRESSES.fullmatch(self.host) is not None
         return of_addresses and fnmatchcase(address, self.host) and self._has(port)
 
+    def is_at(self, host: str, port: int) -> bool:
+        """Say whether the pattern names this host and port, whatever the path."""
+        if self.scheme is not None:
+            return (host, str(port)) == (self.host, self.port)
+        return fnmatchcase(host, self.host) and self._has(port)
+
     def _has(self, port: int) -> bool:
         return self.port in ("*", str(port))
 
@@ -63,6 +69,7 @@ class AllowedTargets:
 
     def __init__(self, listed: Iterable[str], patterns: Iterable[str]) -> None:
         self._listed = frozenset(key for target in listed if (key := target_key(target)))
+        self._places = frozenset((key.host, key.port) for key in self._listed if key.host)
         self._patterns = tuple(parse_pattern(pattern) for pattern in patterns)
 
     def allows(self, target: str, prober: str) -> bool:
@@ -76,26 +83,41 @@ class AllowedTargets:
             return False
         return literal(key.host) is None or not self._bars(key.host, key.port)
 
-    def barred(self, target: str, prober: str) -> Callable[[str], bool] | None:
-        """Return what says of an address that a probe of this allowed target may not connect to it.
+    def barred(self, target: str, prober: str) -> Barred:
+        """Return what says where a probe of this allowed target may not connect to.
 
-        None where the target is written out, and so may lead anywhere.
+        Where the target is written out, itself may be anywhere; each place that a redirect leads to is judged
+        as if it had been asked for.
         """
-        key = target_key(target, prober)
-        if key is not None and self._trusts(key):
-            return None
-        port = key.port if key is not None else 0
-        return lambda address: self._bars(address, port)
+        own = target_key(target, prober)
+        trusted = own is not None and self._trusts(own)
+
+        def bars(host: str, port: int | None, address: str) -> bool:
+            if port is None or (own is not None and _is_own(own, host, port)):
+                return not trusted and self._bars(address, own.port if own is not None else 0)
+            return not self._is_written_out(host, port) and self._bars(address, port)
+
+        return bars
 
     def _trusts(self, key: Place) -> bool:
         return key in self._listed or any(
             pattern.trusted and pattern.allows(key) for pattern in self._patterns
         )
 
+    def _is_written_out(self, host: str, port: int) -> bool:
+        return (host, port) in self._places or any(
+            pattern.trusted and pattern.is_at(host, port) for pattern in self._patterns
+        )
+
     def _bars(self, address: str, port: int) -> bool:
         return is_private(address) and not any(
             pattern.allows_address(address, port) for pattern in self._patterns
         )
+
+
+def _is_own(own: Place, host: str, port: int) -> bool:
+    """Say whether a redirect stays where it began, or goes on from port 80 to 443 there."""
+    return host == own.host and (port == own.port or (own.port, port) == (80, 443))
 
 
 def parse_pattern(text: str) -> _Pattern:

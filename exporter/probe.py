@@ -10,6 +10,7 @@ from exporter.engine import Engine, EngineClosedError
 from exporter.module import Module
 from exporter.probers import PROBERS, Attempt, ProbeLog, Reading
 from exporter.probers.paths import FileError
+from exporter.probers.prober import Barred
 from exporter.reason import Reason
 from exporter.resolve import ResolveError, Resolver, address_hash
 from exporter.result import Phases, Result
@@ -69,7 +70,7 @@ class Probers:
         *,
         hostname: str | None = None,
         log: ProbeLog | None = None,
-        barred: Callable[[str], bool] | None = None,
+        barred: Barred | None = None,
         resolver: str | None = None,
     ) -> Result:
         """Probe `target` once as `module` says, within `timeout` seconds.

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from core.logs import fields
 from exporter.answers import result_line
@@ -18,6 +18,7 @@ from exporter.history import History
 from exporter.module import Module
 from exporter.probe import Probers
 from exporter.probers import ProbeLog
+from exporter.probers.prober import Barred
 from exporter.result import Result
 from exporter.results_file import ResultsFile
 from exporter.scheduler import Scheduler
@@ -110,9 +111,9 @@ class Exporter:
         seconds: float,
         hostname: str | None = None,
         log: ProbeLog | None = None,
-        barred: Callable[[str], bool] | None = None,
+        barred: Barred | None = None,
     ) -> Result:
-        """Probe any target now, but connect to no address that is `barred`."""
+        """Probe any target now, but connect to no place that is `barred`."""
         return await self._probers.probe(target, module, seconds, hostname=hostname, log=log, barred=barred)
 
     async def probe_canaries(self) -> Sequence[tuple[str, Result]]:

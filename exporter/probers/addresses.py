@@ -21,16 +21,18 @@ class AddressOptions(Protocol):
 
 
 async def addresses_of(
-    host: str, options: AddressOptions, attempt: Attempt, reading: Reading
+    host: str, options: AddressOptions, attempt: Attempt, reading: Reading, port: int | None = None
 ) -> list[Address]:
     """Return the addresses of `host` to try, the preferred one first; counts the time into the reading.
+
+    `port` is None for the target's own.
 
     Raises ResolveError, and TargetError where it leads only to addresses that are barred.
     """
     found = await _found(host, options, attempt, reading)
     if attempt.barred is None:
         return found
-    free = [address for address in found if not attempt.barred(address.text)]
+    free = [address for address in found if not attempt.barred(host, port, address.text)]
     if not free:
         led_to = "" if found[0].text == host else f" leads to {found[0].text}, which"
         raise TargetError(f"{host}{led_to} is a private address: allow it with the key probe_targets")

@@ -15,9 +15,10 @@ from exporter.probers.addresses import addresses_of
 from exporter.probers.http_checks import Headers, judge
 from exporter.probers.http_lines import FAMILIES, http_lines
 from exporter.probers.http_options import HTTPOptions
-from exporter.probers.http_request import Hop, Plan, Plans, is_proxied, is_renamed, settings_of
+from exporter.probers.http_request import Hop, Plan, Plans, is_renamed, settings_of
 from exporter.probers.oauth2 import OAuth2Error, authorization, forget
 from exporter.probers.prober import Attempt, Place, ProbeLog, Prober, Reading
+from exporter.probers.proxies import proxy_of
 from exporter.probers.tls import Handshake, configure_tls
 from exporter.reason import Reason
 from exporter.resolve import Address
@@ -128,7 +129,7 @@ async def _take_hop(
     if attempt.log:
         _note(attempt.log, hop, facts, ending)
     if ending.code:
-        reading.fail(*failure(curl, ending, secure=secure, proxied=is_proxied(options, hop.web.host)))
+        reading.fail(*failure(curl, ending, secure=secure, proxied=bool(proxy_of(options, hop.web))))
         return None
     if not answer.has_whole_head:
         reading.fail(
@@ -171,10 +172,10 @@ async def _addresses(
     attempt: Attempt, reading: Reading, plan: Plan, web: WebTarget
 ) -> Sequence[Address | None]:
     """Return the addresses to try; None: the proxy resolves."""
-    if is_proxied(plan.options, web.host):
+    if proxy_of(plan.options, web):
         return _BY_PROXY
     host = plan.first.web.host if plan.is_home(web) else web.host
-    return await addresses_of(host, plan.options, attempt, reading)
+    return await addresses_of(host, plan.options, attempt, reading, web.port)
 
 
 def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redirects: int) -> HTTPFacts:

@@ -190,11 +190,11 @@ class HTTPOptions(Options):
     tls_config: TLSConfig = TLSConfig()
     """TLS settings."""
     proxy_url: str = ""
-    """The proxy to go through; the environment's proxies are never used."""
+    """The proxy to go through."""
     proxy_connect_header: dict[str, tuple[Secret, ...]] = Field(default_factory=dict)
     """Headers for the proxy alone, where an https URL is reached through it."""
     proxy_from_environment: bool = False
-    """Not built: name the proxy in proxy_url."""
+    """Go through the proxies that the exporter's environment names: HTTP_PROXY, HTTPS_PROXY, NO_PROXY."""
     no_proxy: str = ""
     """Hosts to reach without the proxy, with commas between."""
     enable_http2: bool = True
@@ -264,7 +264,8 @@ class HTTPOptions(Options):
         """Say what of these options cannot be used, as (key, message)."""
         found = []
         if self.proxy_from_environment:
-            found.append(("proxy_from_environment", "is not built: name the proxy in proxy_url"))
+            both = [name for name in ("proxy_url", "no_proxy") if getattr(self, name)]
+            found += [(name, "cannot be beside proxy_from_environment: keep one of them") for name in both]
         names = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
         wanted = [name for name in names if getattr(self, name)]
         if wanted and not is_there():

@@ -11,6 +11,7 @@ import pycurl
 
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.paths import FileError, bytes_of, secret_of
+from exporter.probers.proxies import proxy_of
 from exporter.target import TargetError, WebTarget, parse_web_target
 from exporter.transfer import ALWAYS, Settings
 
@@ -149,14 +150,6 @@ def settings_of(plan: Plan, hop: Hop) -> Settings:
     return settings
 
 
-def is_proxied(options: HTTPOptions, host: str) -> bool:
-    """Say whether a request to `host` goes through the options' proxy."""
-    if not options.proxy_url:
-        return False
-    names = [entry.strip().lower().removeprefix(".") for entry in options.no_proxy.split(",")]
-    return not any(name and (name == "*" or host == name or host.endswith(f".{name}")) for name in names)
-
-
 def _settings(plan: Plan, hop: Hop) -> Iterator[tuple[int, Any]]:
     options, secure = plan.options, hop.web.scheme == "https"
     yield from ALWAYS
@@ -176,8 +169,9 @@ def _settings(plan: Plan, hop: Hop) -> Iterator[tuple[int, Any]]:
         yield pycurl.ACCEPT_ENCODING, options.compression
     if options.body_size_limit:
         yield pycurl.MAXFILESIZE_LARGE, options.body_size_limit
-    if is_proxied(options, hop.web.host):
-        yield pycurl.PROXY, options.proxy_url
+    proxy = proxy_of(options, hop.web)
+    if proxy:
+        yield pycurl.PROXY, proxy
         yield pycurl.NOPROXY, ""
         yield pycurl.HEADEROPT, pycurl.HEADER_SEPARATE
         for_proxy = options.proxy_connect_header.items()

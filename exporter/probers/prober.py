@@ -64,6 +64,10 @@ def _clock(when: float) -> str:
     return datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+Barred = Callable[[str, int | None, str], bool]
+"""Says of a host, a port (None: the target's own) and an address of that host that it is barred."""
+
+
 @dataclass(slots=True)
 class Attempt:
     """One probe to be made; nobody changes it."""
@@ -78,8 +82,8 @@ class Attempt:
     log: ProbeLog | None
     engine: Engine
     resolver: Resolver
-    barred: Callable[[str], bool] | None = None
-    """Says of an address that this probe may not connect to it; None: it may to any."""
+    barred: Barred | None = None
+    """Says where this probe may not connect to; None: it may to any place."""
 
 
 @dataclass(slots=True)

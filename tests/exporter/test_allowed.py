@@ -108,7 +108,7 @@ def test_a_wildcard_reaches_no_private_address(target: str) -> None:
     barred = targets.barred(target, "http")
     key = target_key(target, "http")
     assert key is not None
-    assert not targets.allows(target, "http") or (barred is not None and barred(key.host))
+    assert not targets.allows(target, "http") or barred(key.host, None, key.host)
     assert targets.allows("http://8.8.8.8/", "http")
 
 
@@ -132,8 +132,7 @@ def test_a_name_leads_to_a_private_address_only_where_addresses_are_allowed(
     pattern: str, target: str, address: str, reached: bool
 ) -> None:
     barred = AllowedTargets((), ("*.example", pattern)).barred(target, "http")
-    assert barred is not None
-    assert barred(address) is not reached
+    assert barred("a.example", None, address) is not reached
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,44 @@ def test_a_name_leads_to_a_private_address_only_where_addresses_are_allowed(
 def test_what_is_written_out_may_be_anywhere(
     listed: tuple[str, ...], patterns: tuple[str, ...], target: str
 ) -> None:
-    assert AllowedTargets(listed, patterns).barred(target, "http") is None
+    own = target_key(target, "http")
+    assert own is not None
+    barred = AllowedTargets(listed, patterns).barred(target, "http")
+    assert not barred(own.host, None, "10.0.0.7")
+    assert not barred(own.host, own.port, "10.0.0.7")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "place", "address", "followed"),
+    [
+        ((), ("shop.example", 443), "10.0.0.7", True),  # from 80 to 443 it is the same site
+        ((), ("shop.example", 6379), "10.0.0.7", False),
+        ((), ("shop.example", 6379), "8.8.8.8", True),
+        ((), ("169.254.169.254", 80), "169.254.169.254", False),
+        ((), ("www.example", 80), "10.0.0.8", False),
+        ((), ("intra.example", 8080), "10.0.0.9", True),  # it is a site itself
+        ((), ("intra.example", 80), "10.0.0.9", False),
+        (("www.example",), ("www.example", 8443), "10.0.0.8", True),
+        (("*.example",), ("www.example", 80), "10.0.0.8", False),
+        (("http://www.example/a",), ("www.example", 80), "10.0.0.8", True),
+        (("http://www.example/a",), ("www.example", 443), "10.0.0.8", False),
+        (("10.0.0.8:80",), ("www.example", 80), "10.0.0.8", True),
+        (("10.0.0.8:80",), ("www.example", 22), "10.0.0.8", False),
+        (("10.0.0.0/8",), ("www.example", 22), "10.0.0.8", True),
+    ],
+)
+def test_each_redirect_is_judged_by_its_own_host_and_port(
+    patterns: tuple[str, ...], place: tuple[str, int], address: str, followed: bool
+) -> None:
+    listed = ("http://shop.example/", "http://intra.example:8080/")
+    barred = AllowedTargets(listed, patterns).barred("http://shop.example/", "http")
+    assert barred(*place, address) is not followed
+
+
+def test_the_port_that_a_wildcard_is_bound_to_is_the_redirects_own() -> None:
+    barred = AllowedTargets((), ("*.example", "10.0.0.*:80")).barred("http://a.example/", "http")
+    assert not barred("b.example", 80, "10.0.0.7")
+    assert barred("b.example", 22, "10.0.0.7")
 
 
 def test_a_network_allows_its_addresses_and_no_names() -> None:

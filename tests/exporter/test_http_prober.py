@@ -229,7 +229,7 @@ def test_the_log_tells_the_steps_without_secrets():
     assert "s3cret" not in text
 
 
-def test_the_environments_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch):
+def test_the_environments_proxies_are_ignored_unless_they_are_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     assert probe_answer(answer()).success
