@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from remediator.alerts import ALERT_NAME
 from remediator.errors import AlertmanagerError
+from remediator.incident import SITE_DOWN
 from remediator.telling.mail_flow import MailCounts
 
 TIMEOUT = (2.0, 5.0)
@@ -79,7 +79,7 @@ class AlertmanagerClient:
 
 def _is_silenced(alert: Mapping[str, Any]) -> bool:
     labels = alert["labels"]
-    return bool(alert["status"]["silencedBy"]) and labels["alertname"] == ALERT_NAME and "site" in labels
+    return bool(alert["status"]["silencedBy"]) and labels["alertname"] == SITE_DOWN and "site" in labels
 
 
 def _counts(text: str, process: float) -> MailCounts:

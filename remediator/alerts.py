@@ -11,7 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-ALERT_NAME = "SiteDown"
+from remediator.incident import CONTAINER_DOWN, SITE_DOWN
+
+ALERTS = (SITE_DOWN, CONTAINER_DOWN)
+"""The alerts that are heard; of one site's, the earlier one here counts."""
 MAX_BODY = 4 * 1024 * 1024
 """Bytes: a group of 2,000 alerts with long annotations."""
 LONGEST_OUTAGE = 300
@@ -58,6 +61,7 @@ class SiteAlert:
     site: str
     firing: bool
     outage: str = ""
+    alert: str = SITE_DOWN
 
 
 def parse(body: bytes) -> Payload:
@@ -73,13 +77,18 @@ def parse(body: bytes) -> Payload:
 
 
 def site_alerts(payload: Payload) -> list[SiteAlert]:
-    """Return what the group says of sites, alert by alert; a site that is firing in any of them fires."""
-    firing: dict[str, bool] = {}
-    outages: dict[str, str] = {}
+    """Return what the group says of sites, SiteDown first; a site that is firing in any of them fires."""
+    firing: dict[tuple[str, str], bool] = {}
+    outages: dict[tuple[str, str], str] = {}
     for alert in payload.alerts:
-        site = alert.labels.get("site")
-        if alert.labels.get("alertname") == ALERT_NAME and site:
-            firing[site] = firing.get(site, False) or alert.status == "firing"
+        name, site = alert.labels.get("alertname", ""), alert.labels.get("site")
+        if name in ALERTS and site:
+            firing[name, site] = firing.get((name, site), False) or alert.status == "firing"
             if alert.status == "firing":
-                outages[site] = alert.labels.get("outage", "")[:LONGEST_OUTAGE]
-    return [SiteAlert(site, fires, outages.get(site, "")) for site, fires in firing.items()]
+                outages[name, site] = alert.labels.get("outage", "")[:LONGEST_OUTAGE]
+    return [
+        SiteAlert(site, fires, outages.get((name, site), ""), name)
+        for wanted in ALERTS
+        for (name, site), fires in firing.items()
+        if name == wanted
+    ]

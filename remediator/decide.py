@@ -8,6 +8,7 @@ from dataclasses import replace
 from remediator.actions.action import JSON
 from remediator.facts import Facts, Step
 from remediator.guards import GUARDS
+from remediator.guards.container_ended import not_yet
 from remediator.guards.verdict import Allow, Ask, Guard, Refuse, Verdict, WaitUntil
 from remediator.incident import REVISABLE, Decision, Kind, Reason, State, Verb, kind_of
 from remediator.playbook import LOOK, Stop, last_end, next_step
@@ -33,6 +34,8 @@ def decide(facts: Facts, now: float, guards: Mapping[str, Guard] = GUARDS) -> De
         return Decision(Verb.OBSERVE, Reason.NO_RECOVER, "the site has no recover: block")
     step = next_step(facts, now)
     if isinstance(step, Stop):
+        if facts.incident.early and step.reason is not Reason.NO_FRESH_PROBE:
+            return _held(not_yet(now), Step(LOOK, None), now, {})
         return _stop(step, facts, now, guards)
     verdicts = dict(_ask(guards, facts, step, now))
     numbers = _numbers(verdicts)

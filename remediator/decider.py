@@ -176,7 +176,7 @@ class Decider:
         self._agenda.drop(incident.id)
         if closed:
             self._shop.metrics.ended.labels(outcome).inc()
-            if not removed:
+            if outcome not in (Outcome.REMOVED, Outcome.NOT_DOWN):
                 self._shop.metrics.recover.observe(max(0.0, now - incident.opened_at))
             told = fields(site=incident.site, incident=incident.id, outcome=outcome)
             log.info("incident closed", extra=told)

@@ -24,6 +24,7 @@ class Limits:
     prove_within: float = 60.0
     probe_max_age: float = 10.0
     look_max_age: float = 120.0
+    early_look_max_age: float = 10.0
     abandoned_cooldown: float = 10.0
     passes: int = 2
     probe_spacing: float = 2.0

@@ -13,6 +13,10 @@ from remediator.actions.action import JSON, Marks
 from remediator.seen import Look
 from remediator.telling.mail_flow import Mailed
 
+SITE_DOWN = "SiteDown"
+CONTAINER_DOWN = "ContainerDown"
+"""The alerts that open incidents: a site that is down, and, earlier, the container that it lives in."""
+
 
 class State(StrEnum):
     """Where an incident is."""
@@ -37,6 +41,8 @@ class Outcome(StrEnum):
     BY_ITSELF = "by_itself"
     BY_A_HUMAN = "by_a_human"
     REMOVED = "removed"
+    NOT_DOWN = "not_down"
+    """Only its container was down: no probe of the site ever failed."""
 
 
 class Stage(StrEnum):
@@ -115,6 +121,7 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     NEED_UNHEALTHY = "need_unhealthy"
     START_UP = "start_up"
+    SITE_NOT_DOWN_YET = "site_not_down_yet"
     STORM_COOLDOWN = "storm_cooldown"
     MAINTENANCE = "maintenance"
     SILENCED = "silenced"
@@ -163,6 +170,7 @@ class Incident:
     """One outage of one site, as its row says.
 
     `outage` is its alert's label, for grouping only. `mailed_at`: when the digest was first posted, or told.
+    `alert`: what it stands on: ContainerDown until SiteDown has fired for the site.
     """
 
     id: int
@@ -185,6 +193,12 @@ class Incident:
     outage: str = ""
     mailed: Mailed = Mailed.TOLD
     mailed_at: float | None = None
+    alert: str = SITE_DOWN
+
+    @property
+    def early(self) -> bool:
+        """Tell whether only the site's container was told to be down, and the site itself not yet."""
+        return self.alert == CONTAINER_DOWN
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
-from remediator.alerts import Payload, SiteAlert, site_alerts
+from remediator.alerts import ALERTS, Payload, SiteAlert, site_alerts
 from remediator.errors import StoreError
+from remediator.incident import SITE_DOWN
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store, add_notification
 
@@ -25,7 +26,8 @@ class Taken:
 def take(store: Store, payload: Payload, body: bytes, known: Container[str], now: float) -> Taken:
     """Store a notification and open or wake its incidents; raise StoreError where that cannot be done.
 
-    A firing alert of a known site opens an incident, or wakes the open one; a resolved alert only wakes.
+    A firing alert of a known site opens an incident, or wakes the open one; a resolved alert only wakes. What
+    its container's alert says is noted nowhere else: it neither ends what SiteDown says nor begins it.
     """
     with store.first():
         try:
@@ -53,12 +55,19 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
             unknown_sites=len(alerts) - len(ours),
             body=body.decode(),
         )
-        new = {one.site: one.outage for one in ours if one.firing and one.site not in open_now}
-        opened = store_incidents.open_incidents(connection, new, now, "Alertmanager: SiteDown")
-        woken = _note(ours, open_now)
-        for status, ids in woken.items():
-            store_incidents.note_alert(connection, ids, status)
-    return Taken((*opened.values(),), (*woken["firing"], *woken["resolved"]), len(alerts) - len(ours))
+        opened: dict[str, int] = {}
+        for alert in ALERTS:
+            new = {
+                one.site: one.outage
+                for one in ours
+                if one.alert == alert and one.firing and one.site not in {*open_now, *opened}
+            }
+            opened |= store_incidents.open_incidents(connection, new, now, f"Alertmanager: {alert}", alert)
+        noted = _note([one for one in ours if one.alert == SITE_DOWN], open_now)
+        for status, ids in noted.items():
+            store_incidents.note_alert(connection, ids, status, now)
+    woken = dict.fromkeys(open_now[one.site] for one in ours if one.site in open_now)
+    return Taken((*opened.values(),), (*woken,), len(alerts) - len(ours))
 
 
 def _note(alerts: list[SiteAlert], open_now: dict[str, int]) -> dict[str, list[int]]:

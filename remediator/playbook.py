@@ -144,14 +144,20 @@ def _without_a_look(facts: Facts, steps: Sequence[PlannedStep]) -> Step | Stop:
 def _must_look(facts: Facts, kind: Kind) -> bool:
     """Tell whether a step can only be chosen by a look: what answers wrongly has one step's worth of choice.
 
-    An incident that comes back from a human is looked at first, so that nothing is begun in vain again.
+    An incident that comes back from a human is looked at first, so that nothing is begun in vain again. So is
+    one that only its container's alert tells of: it is the container that must have ended.
     """
-    return kind is Kind.DOES_NOT_ANSWER or facts.incident.state is State.NEEDS_HUMAN
+    incident = facts.incident
+    return kind is Kind.DOES_NOT_ANSWER or incident.state is State.NEEDS_HUMAN or incident.early
 
 
 def _valid_look(facts: Facts, now: float) -> Look | None:
     look = facts.incident.look
-    if look is None or not 0 <= now - look.time <= facts.limits.look_max_age:
+    limits = facts.limits
+    oldest = (
+        min(limits.early_look_max_age, limits.look_max_age) if facts.incident.early else limits.look_max_age
+    )
+    if look is None or not 0 <= now - look.time <= oldest:
         return None
     ended = last_end([one for one in facts.attempts if one.counts], now)
     return look if look.time >= ended else None

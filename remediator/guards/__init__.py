@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from remediator.guards.attempt_budget import attempt_budget
 from remediator.guards.canaries import canaries
+from remediator.guards.container_ended import container_ended
 from remediator.guards.cooldown import cooldown
 from remediator.guards.fresh_probe import fresh_probe
 from remediator.guards.linode_status import linode_status
@@ -37,6 +38,7 @@ GUARDS: Mapping[str, Guard] = {
     "maintenance": maintenance,
     "silence": silence,
     "start_up": start_up,
+    "container_ended": container_ended,
     "target": target,
     "own_host": own_host,
     "needs": needs,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, or_, select
 
-from remediator.incident import Incident, Outcome, State
+from remediator.incident import SITE_DOWN, Incident, Outcome, State
 from remediator.outages import Outage
 from remediator.store.incidents import incident_of
 from remediator.store.schema import APPROVALS, DECISIONS, INCIDENTS
@@ -19,13 +19,17 @@ URGENT = (State.AWAITING_APPROVAL, State.NEEDS_HUMAN)
 
 
 def outages(connection: Connection, sites: Iterable[str], since: float) -> dict[str, list[Outage]]:
-    """Return the outages of these sites that last, or ended since then, oldest first."""
+    """Return the outages of these sites that last, or ended since then, oldest first.
+
+    None is that of a container alone, in which no probe of the site ever failed.
+    """
     names = list(sites)
     found: dict[str, list[Outage]] = defaultdict(list)
     columns = (INCIDENTS.c.id, INCIDENTS.c.site, INCIDENTS.c.opened_at, INCIDENTS.c.closed_at)
     for start in range(0, len(names), _CHUNK):
         query = select(*columns, INCIDENTS.c.failing_since).where(
             INCIDENTS.c.site.in_(names[start : start + _CHUNK]),
+            or_(INCIDENTS.c.alert == SITE_DOWN, INCIDENTS.c.probe_reason.is_not(None)),
             or_(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.closed_at >= since),
         )
         for row in connection.execute(query.order_by(INCIDENTS.c.id)):

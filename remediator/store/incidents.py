@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, union_all, update
 
 from remediator.findings import read, sentence
-from remediator.incident import FINISHED, Decision, Incident, Outcome, State
+from remediator.incident import FINISHED, SITE_DOWN, Decision, Incident, Outcome, State
 from remediator.seen import Look
 from remediator.store.database import record
 from remediator.store.schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
@@ -29,7 +29,9 @@ class Summary:
     outcome: str
 
 
-def open_incidents(connection: Connection, sites: Mapping[str, str], now: float, text: str) -> dict[str, int]:
+def open_incidents(
+    connection: Connection, sites: Mapping[str, str], now: float, text: str, alert: str = SITE_DOWN
+) -> dict[str, int]:
     """Open an incident for each of these sites, which come with their outage; return their ids.
 
     None of them may have an open one: IntegrityError says that another remediator was quicker.
@@ -37,7 +39,7 @@ def open_incidents(connection: Connection, sites: Mapping[str, str], now: float,
     if not sites:
         return {}
     rows = [
-        {"site": site, "state": State.OPEN, "opened_at": now, "outage": outage}
+        {"site": site, "state": State.OPEN, "opened_at": now, "outage": outage, "alert": alert}
         for site, outage in sites.items()
     ]
     result = connection.execute(insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id), rows)
@@ -62,11 +64,20 @@ def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def note_alert(connection: Connection, ids: Iterable[int], alert_status: str) -> None:
-    """Note what the alert of these incidents says; it says no more than that."""
+def note_alert(connection: Connection, ids: Iterable[int], alert_status: str, now: float) -> None:
+    """Note what the SiteDown of these incidents says; it says no more than that.
+
+    One that fires takes the place of the ContainerDown that opened an incident; one that ends does not.
+    """
     every = sorted(set(ids))
     for start in range(0, len(every), _CHUNK):
-        where = (INCIDENTS.c.id.in_(every[start : start + _CHUNK]), INCIDENTS.c.alert_status != alert_status)
+        of_them = INCIDENTS.c.id.in_(every[start : start + _CHUNK])
+        early = (of_them, INCIDENTS.c.alert != SITE_DOWN)
+        if alert_status == "firing":
+            for number in connection.scalars(select(INCIDENTS.c.id).where(*early)).all():
+                record(connection, now, "alert", f"Alertmanager: {SITE_DOWN}", number)
+            connection.execute(update(INCIDENTS).where(*early).values(alert=SITE_DOWN))
+        where = (of_them, INCIDENTS.c.alert == SITE_DOWN, INCIDENTS.c.alert_status != alert_status)
         connection.execute(update(INCIDENTS).where(*where).values(alert_status=alert_status))
 
 
@@ -189,7 +200,7 @@ def close(
         closed_at=now,
         detail=decision.detail[:2000],
         reason=decision.reason,
-        mailed=Mailed.TOLD if outcome is Outcome.REMOVED else Mailed.UNCLEAR,
+        mailed=Mailed.TOLD if outcome is Outcome.REMOVED or incident.early else Mailed.UNCLEAR,
     )
     if closed:
         record(connection, now, state, f"{outcome}: {decision.detail}", incident.id)
@@ -198,6 +209,8 @@ def close(
 
 def outcome_of(incident: Incident) -> Outcome:
     """Say how an incident that is over now came to its end without an attempt."""
+    if incident.early and incident.probe_reason is None:
+        return Outcome.NOT_DOWN
     return Outcome.BY_A_HUMAN if incident.state is State.NEEDS_HUMAN else Outcome.BY_ITSELF
 
 

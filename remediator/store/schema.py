@@ -74,6 +74,7 @@ INCIDENTS = Table(
     Column("outage", Text, nullable=False, default=""),
     Column("mailed", Text, nullable=False, default=""),
     Column("mailed_at", Float),
+    Column("alert", Text, nullable=False, default="SiteDown"),
     Index("incidents_open", "closed_at", "state"),
     Index("incidents_of_site", "site", "opened_at"),
 )
@@ -219,7 +220,12 @@ def _ask_people(connection: Connection) -> None:
     forbid_changes(connection)
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (_watch_mails, _ask_people)
+def _hear_of_containers(connection: Connection) -> None:
+    """Turn version 3 into 4: incidents know which alert they stand on."""
+    connection.execute(text("ALTER TABLE incidents ADD COLUMN alert TEXT NOT NULL DEFAULT 'SiteDown'"))
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_watch_mails, _ask_people, _hear_of_containers)
 """The n-th turns version n into n + 1. A new database is made at the newest version at once."""
 VERSION = len(MIGRATIONS) + 1
 

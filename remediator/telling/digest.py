@@ -24,6 +24,7 @@ BATCH = 100
 _ENDS = {
     Outcome.HEALED: "Sitemedic brought it back",
     Outcome.BY_ITSELF: "It came back by itself",
+    Outcome.NOT_DOWN: "Only its container was down, the site itself never was",
     Outcome.BY_A_HUMAN: "It came back after Sitemedic had asked for a human",
 }
 

@@ -32,7 +32,7 @@ KNOWN = frozenset({Reason.MAINTENANCE, Reason.SILENCED, Reason.OBSERVE_MODE})
 STORM = frozenset({Reason.CANARIES_FAIL, Reason.TOO_MANY_UNHEALTHY, Reason.STORM_COOLDOWN})
 """HealingSuspended tells of these, once for all incidents."""
 
-QUIET = STORM | {Reason.PASSING, Reason.NO_RECOVER}
+QUIET = STORM | {Reason.PASSING, Reason.NO_RECOVER, Reason.SITE_NOT_DOWN_YET}
 """What is told elsewhere, or is nothing that holds healing back."""
 
 _HOLDING = frozenset({Verb.WAIT, Verb.REFUSE, Verb.OBSERVE})

@@ -17,7 +17,19 @@ from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
 from remediator.guards.verdict import Allow, Ask, Refuse, WaitUntil
 from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
-from remediator.incident import Attempt, Incident, Lease, Mode, Reason, Stage, State, Verb, kind_of
+from remediator.incident import (
+    CONTAINER_DOWN,
+    SITE_DOWN,
+    Attempt,
+    Incident,
+    Lease,
+    Mode,
+    Reason,
+    Stage,
+    State,
+    Verb,
+    kind_of,
+)
 from remediator.seen import Canary, Look, Probe, SiteState
 
 NOW = 1_000_000.0
@@ -97,6 +109,15 @@ def at(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def early(status: str = "running", age: float = 1.0, **values: object) -> dict[str, object]:
+    """Return an incident that only its container's alert tells of, with what was seen of the container."""
+    seen = {"name": "nginx", "status": status, "exit_code": 137, **values}
+    look = Look(NOW - age, "ok", {"container": seen})
+    return {"incident": replace(FACTS.incident, alert=CONTAINER_DOWN, look=look)}
+
+
+PAUSED_NOW = early("paused")
+LOOPS_NOW = early("restarting", restart_count=5)
 OFF = replace(TARGET, server=replace(WEB, may_boot=True))
 OWN_REBOOT = {"action": "reboot_linode", "acted_at": NOW - 101, "finished_at": NOW - 90}
 GUARD_TABLE = [
@@ -104,6 +125,21 @@ GUARD_TABLE = [
     ("start_up", {"started_at": NOW + 5}, RESTART, Reason.START_UP),
     ("start_up", {"started_at": NOW - 5}, LOOKING, None),
     ("start_up", {"started_at": NOW - 15}, RESTART, None),
+    ("container_ended", early("exited"), RESTART, None),
+    ("container_ended", early("dead"), RESTART, None),
+    ("container_ended", early("exited"), REBOOT, Reason.SITE_NOT_DOWN_YET),
+    ("container_ended", early("running"), RESTART, Reason.SITE_NOT_DOWN_YET),
+    ("container_ended", early("restarting"), RESTART, Reason.SITE_NOT_DOWN_YET),
+    ("container_ended", early("created"), RESTART, Reason.SITE_NOT_DOWN_YET),
+    ("container_ended", early("paused"), RESTART, Reason.SITE_NOT_DOWN_YET),
+    ("container_ended", early("paused"), LOOKING, None),
+    (
+        "container_ended",
+        {"incident": replace(FACTS.incident, alert=CONTAINER_DOWN)},
+        RESTART,
+        Reason.SITE_NOT_DOWN_YET,
+    ),
+    ("container_ended", {}, RESTART, None),
     ("maintenance", {"maintenance": Maintenance("backup", NOW + 60)}, RESTART, Reason.MAINTENANCE),
     ("maintenance", {"maintenance": Maintenance("backup", NOW)}, RESTART, None),
     ("silence", {"silenced": True}, RESTART, Reason.SILENCED),
@@ -288,6 +324,46 @@ def test_every_guard_stands_in_the_table_with_both_answers() -> None:
     for name in GUARDS:
         answers = {reason is None for guard, _change, _step, reason in GUARD_TABLE if guard == name}
         assert answers == {True, False}, name
+
+
+EARLY_TABLE = [
+    ({**early("exited")}, Verb.ACT, Reason.ANSWERS_WRONGLY),
+    ({**early("exited"), "probe": failing("refused")}, Verb.ACT, Reason.DOES_NOT_ANSWER),
+    ({**early("exited"), "probe": failing("dns")}, Verb.WAIT, Reason.SITE_NOT_DOWN_YET),
+    ({**early("exited", age=60.0)}, Verb.LOOK, Reason.LOOK_FIRST),
+    ({**early("running")}, Verb.WAIT, Reason.SITE_NOT_DOWN_YET),
+    ({**early("paused")}, Verb.WAIT, Reason.SITE_NOT_DOWN_YET),
+    ({**early("restarting", restart_count=5)}, Verb.WAIT, Reason.SITE_NOT_DOWN_YET),
+    ({**early("exited"), "probe": None}, Verb.WAIT, Reason.NO_FRESH_PROBE),
+    ({**early("exited"), "pauses": (Pause("all", "", "", 1.0),)}, Verb.REFUSE, Reason.PAUSED),
+    ({**early("exited"), "silenced": True}, Verb.WAIT, Reason.SILENCED),
+    ({**early("exited"), "mode": Mode.OBSERVE}, Verb.OBSERVE, Reason.OBSERVE_MODE),
+]
+
+
+@pytest.mark.parametrize(("change", "verb", "reason"), EARLY_TABLE)
+def test_before_its_site_is_down_only_a_container_that_has_ended_is_healed(
+    change: dict[str, object], verb: Verb, reason: Reason
+) -> None:
+    decision = decide(replace(FACTS, **change), NOW)  # type: ignore[arg-type]
+    assert (decision.verb, decision.reason) == (verb, reason)
+
+
+def test_a_site_whose_probes_pass_is_not_touched_whatever_its_container_does() -> None:
+    passing = Probe("www", success=True, time=NOW - 0.5)
+    facts = replace(FACTS, probe=passing, **early("exited"))  # type: ignore[arg-type]
+    assert decide(facts, NOW).reason is Reason.PASSING
+    assert decide(replace(facts, incident=replace(facts.incident, passes=1)), NOW).verb is Verb.CLOSE
+
+
+@pytest.mark.parametrize("seen", [PAUSED_NOW, LOOPS_NOW], ids=["paused", "restarted by Docker"])
+def test_once_its_site_is_down_what_no_restart_mends_is_a_humans(seen: dict[str, object]) -> None:
+    told = replace(FACTS, **seen, probe=failing("timeout"))  # type: ignore[arg-type]
+    told = replace(told, incident=replace(told.incident, alert=SITE_DOWN))
+    decision = decide(told, NOW)
+    assert decision.verb is Verb.ESCALATE
+    assert decision.reason in (Reason.ACTION_IMPOSSIBLE, Reason.CRASH_LOOP)
+    assert "nginx" in decision.detail
 
 
 def test_every_guard_has_a_file_of_its_name() -> None:
@@ -528,7 +604,9 @@ DEAD_SERVER = replace(FACTS, probe=failing("timeout"), incident=looked("unreacha
 @st.composite
 def any_facts(draw: st.DrawFn) -> Facts:
     """Facts on which it would act, with one to four of them changed."""
-    facts = draw(st.sampled_from([FACTS, DEAD_SERVER, replace(DEAD_SERVER, incident=looked("ok"))]))
+    told_early = [replace(FACTS, **early(status)) for status in ("exited", "paused")]  # type: ignore[arg-type]
+    others = [FACTS, DEAD_SERVER, replace(DEAD_SERVER, incident=looked("ok"))]
+    facts = draw(st.sampled_from([*others, *told_early]))
     names = draw(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=4, unique=True))
     return replace(facts, **{name: draw(CHANGES[name]) for name in names})  # type: ignore[arg-type]
 
@@ -566,6 +644,10 @@ def test_nothing_is_ever_acted_on_that_must_not_be(facts: Facts) -> None:
     assert not facts.canaries or any(one.success for one in facts.canaries)
     assert facts.limits.max_unhealthy > 0
     assert not over_the_cap(facts)
+    if facts.incident.early:
+        assert decision.action == "restart_container"
+        assert facts.incident.look is not None
+        assert facts.incident.look.evidence["container"]["status"] == "exited"  # type: ignore[index,call-overload]
     check_history(facts)
     check_target(facts, decision.action == "reboot_linode")
 

@@ -89,6 +89,65 @@ def test_a_resolve_is_noted_and_closes_nothing(idle: Lab) -> None:
     assert idle.incident("www")["alert_status"] == "resolved"
 
 
+def container(status: str = "firing", site: str = "www") -> dict[str, Any]:
+    one = alert(site, status, "ContainerDown")
+    return {**one, "labels": {**one["labels"], "server": "evil; rm -rf /", "name": "$(id)"}}
+
+
+def test_a_container_that_is_down_opens_an_incident_that_says_so(idle: Lab) -> None:
+    send(idle, payload(container()))
+    send(idle, payload(container()))
+    assert len(idle.incidents("www")) == 1
+    assert idle.incident("www")["alert"] == "ContainerDown"
+    assert opened_by(idle) == ["Alertmanager: ContainerDown"]
+
+
+def test_its_site_being_down_takes_its_place_and_is_told_once(idle: Lab) -> None:
+    send(idle, payload(container()))
+    send(idle, payload(alert("www")))
+    send(idle, payload(alert("www")))
+    assert len(idle.incidents("www")) == 1
+    assert idle.incident("www")["alert"] == "SiteDown"
+    assert opened_by(idle) == ["Alertmanager: ContainerDown", "Alertmanager: SiteDown"]
+
+
+@pytest.mark.parametrize("first", ["SiteDown", "ContainerDown"])
+def test_the_end_of_either_alert_closes_nothing_and_takes_nothing_from_the_other(
+    idle: Lab, first: str
+) -> None:
+    both = [alert("www"), container()]
+    for one in both if first == "SiteDown" else reversed(both):
+        send(idle, payload(one))
+    send(idle, payload(container("resolved"), status="resolved"))
+    send(idle, payload(container()))
+    assert idle.incident("www")["state"] == "open"
+    assert (idle.incident("www")["alert"], idle.incident("www")["alert_status"]) == ("SiteDown", "firing")
+    send(idle, payload(alert("www", "resolved"), status="resolved"))
+    send(idle, payload(container("resolved"), status="resolved"))
+    assert idle.incident("www")["state"] == "open"
+    assert (idle.incident("www")["alert"], idle.incident("www")["alert_status"]) == ("SiteDown", "resolved")
+
+
+def test_both_in_one_group_open_one_incident_for_the_site(idle: Lab) -> None:
+    send(idle, payload(container(), alert("www")))
+    assert len(idle.incidents("www")) == 1
+    assert idle.incident("www")["alert"] == "SiteDown"
+
+
+def test_a_container_that_is_up_again_opens_nothing_and_one_without_a_site_neither(idle: Lab) -> None:
+    lone = alert(None, name="ContainerDown")
+    send(idle, payload(container("resolved"), lone, status="resolved"))
+    assert rows(idle, "incidents") == 0
+
+
+def opened_by(lab: Lab) -> list[str]:
+    with lab.remediator.store.read() as connection:
+        found = connection.execute(
+            text("SELECT text FROM events WHERE kind IN ('opened', 'alert') ORDER BY id")
+        )
+        return [row.text for row in found]
+
+
 def test_an_unknown_site_is_stored_and_counted_and_opens_nothing(idle: Lab) -> None:
     assert send(idle, payload(alert("evil; rm -rf /"), alert("www", name="SiteSlow"))).status_code == 200
     assert rows(idle, "notifications") == 1
