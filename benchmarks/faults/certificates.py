@@ -31,6 +31,14 @@ class Authority:
 
     def context(self, folder: Path, name: str = HERE, begins: int = -60, ends: int = 30) -> ssl.SSLContext:
         """Return a server's context whose certificate is for `name`; days from now, its files in `folder`."""
+        file = folder / f"{x509.random_serial_number():x}.pem"
+        file.write_bytes(self.certified(name, begins, ends))
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.load_cert_chain(file)
+        return made
+
+    def certified(self, name: str = HERE, begins: int = -60, ends: int = 30) -> bytes:
+        """Return a P-256 key and a certificate of it for `name`, as PEM; days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternative: x509.GeneralName = x509.DNSName(name)
         if name == HERE:
@@ -42,11 +50,7 @@ class Authority:
             .sign(self._key, SHA256())
         )
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        file = folder / f"{leaf.serial_number:x}.pem"
-        file.write_bytes(private + leaf.public_bytes(Encoding.PEM))
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(file)
-        return made
+        return private + leaf.public_bytes(Encoding.PEM)
 
     def write(self, file: Path) -> None:
         """Write the authority's own certificate."""

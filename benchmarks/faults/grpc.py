@@ -1,7 +1,7 @@
 """How a gRPC server can behave: frames of HTTP/2, written by hand, so that they can be wrong."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.faults.behaviour import AUTHORITY, Behaviour, Opens, full, noise, nowhere, spoken, unheard

@@ -84,6 +84,11 @@ def close_unread(peer: Peer) -> None:
     peer.goes_unread(0.02)
 
 
+def hang_unread(peer: Peer) -> None:
+    """Take the connection and nothing else."""
+    peer.goes_unread(30)
+
+
 def _http(opens: Opens, options: Mapping[str, Any] | None = None, **more: bool) -> Behaviour:
     return Behaviour(opens, "http", "http://{}/", options or {}, **more)
 
@@ -103,7 +108,7 @@ WELL = {
     "accepts-late": _http(spoken(late(0.3))),
     "announces": _said(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", answer()),
     "says-more": _said(answer() + b"and more than was announced"),
-    "half-closes": _http(spoken(says(answer(), then=lambda peer: (peer.finish(), peer.wait())[1]))),
+    "half-closes": _http(spoken(says(answer(), then=Peer.half_close))),
     "ends-by-closing": _said(OK + b"\r\nhello"),
     "redirects": _http(spoken(home)),
     "bomb-unlimited": _said(answer("200 OK", BOMB, _PACKED), options=UNPACKS, dear=True),
@@ -164,10 +169,10 @@ SILENT = {
     "closes-in-headers": _said(OK + b"Content-Le"),
     "closes-in-body": _said(STARTED),
     "closes-in-chunk": _said(CHUNKED + b"ff\r\nhello"),
-    "half-closes-silently": _http(spoken(says(then=lambda peer: (peer.finish(), peer.wait())[1]))),
+    "half-closes-silently": _http(spoken(says(then=Peer.half_close))),
     "queue-full": _http(full, ends=False),
     "hangs": _http(spoken(says(then=Peer.wait)), ends=False),
-    "hangs-unread": _http(spoken(lambda peer: peer.goes_unread(30) and None), ends=False),
+    "hangs-unread": _http(spoken(hang_unread), ends=False),
     "hangs-in-headers": _http(spoken(says(OK + b"X: ", then=Peer.wait)), ends=False),
     "hangs-in-body": _http(spoken(says(STARTED, then=Peer.wait)), ends=False),
     "announces-only": _http(spoken(says(b"HTTP/1.1 100 Continue\r\n\r\n", then=Peer.wait)), ends=False),

@@ -89,9 +89,10 @@ class Peer:
         """Send bytes that are not encrypted on a connection that is."""
         os.write(self._connection.fileno(), data)
 
-    def finish(self) -> None:
-        """Say that nothing more will be said, but listen on."""
+    def half_close(self) -> None:
+        """Say that nothing more will be said, and wait until the client has gone."""
         socket.socket.shutdown(self._connection, socket.SHUT_WR)
+        self.wait()
 
     def reset(self) -> None:
         """Break the connection off."""

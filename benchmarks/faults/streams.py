@@ -73,7 +73,7 @@ DIALOGS: dict[str, tuple[Script, Mapping[str, Any], bool]] = {
     "silent": (SCRIPTS["silent"], BANNER, False),
     "closes": (SCRIPTS["closed"], BANNER, True),
     "closes-unread": (close_unread, {"query_response": [{"send": "hello"}, {"expect": "x"}]}, True),
-    "half-closes": (lambda peer: (peer.finish(), peer.wait())[1], BANNER, True),
+    "half-closes": (Peer.half_close, BANNER, True),
     "bytes-cut": (SCRIPTS["bytes_short"], {"query_response": [{"expect_bytes": "ok!!"}]}, True),
 }
 """What is said, what is wanted, and whether it ends by itself; the same over TCP and a unix socket."""
