@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
 
+from exporter.containers.families import CONTAINER, SERVER
 from exporter.families import FIXED, HISTORY, Family
 from exporter.health import Health
 from exporter.lines import RESULT
@@ -30,7 +31,7 @@ def published_names() -> set[str]:
 
 
 def _families() -> Iterable[Family]:
-    return (*RESULT, *HISTORY, *FIXED)
+    return (*RESULT, *HISTORY, *FIXED, *CONTAINER, *SERVER)
 
 
 def _registered(registry: CollectorRegistry) -> set[str]:
