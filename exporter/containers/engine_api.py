@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -27,6 +26,7 @@ from exporter.containers.docker_json import (
     printable,
     usage_of,
 )
+from exporter.containers.engine_connection import connector, encrypted, unreached
 from exporter.containers.model import Container, Event, Machine, Reason, SourceError, Usage
 from exporter.containers.status_text import still_holds
 
@@ -119,11 +119,15 @@ class EngineApi:
 
     async def close(self) -> None:
         """End every call and connection."""
-        for stream in tuple(self._streams):
-            stream.close()  # closing the session would not wake who waits for it
+        self._end_streams()  # closing the session would not wake who waits for one
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def _end_streams(self) -> None:
+        """End the streams of events: where a call gets no answer, they may have become deaf."""
+        for stream in tuple(self._streams):
+            stream.close()
 
     def _holds(self, listed: Mapping[str, Any], now: float) -> bool:
         known = self._known.get(listed["Id"])
@@ -156,7 +160,7 @@ class EngineApi:
     async def _get(self, path: str, **params: str) -> tuple[Any, float]:
         """Return the answer and the engine's time."""
         timeout = aiohttp.ClientTimeout(total=self._call_seconds, sock_connect=CONNECT_SECONDS)
-        with self._told(path.rpartition("/")[2]):
+        with self._told(path.rpartition("/")[2], self._end_streams):
             async with self._open().get(self._base + path, params=params, timeout=timeout) as answer:
                 await self._check(answer, path)
                 body = await answer.read()
@@ -183,32 +187,26 @@ class EngineApi:
         parts = urlsplit(self._address.url)
         if parts.scheme == "unix":
             return "http://docker"
-        return f"{'https' if _encrypted(self._address) else 'http'}://{parts.netloc}"
+        return f"{'https' if encrypted(self._address) else 'http'}://{parts.netloc}"
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            parts = urlsplit(self._address.url)
-            connector: aiohttp.BaseConnector = (
-                aiohttp.UnixConnector(parts.path, limit=_COUNTED_AT_ONCE + _AT_ONCE)
-                if parts.scheme == "unix"
-                else aiohttp.TCPConnector(
-                    ssl=_tls(self._name, self._address) if _encrypted(self._address) else True,
-                    limit=_COUNTED_AT_ONCE + _AT_ONCE,
-                )
-            )
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
+            way = connector(self._name, self._address, _COUNTED_AT_ONCE + _AT_ONCE)
+            self._session = aiohttp.ClientSession(connector=way, trust_env=False)
         return self._session
 
     @contextmanager
-    def _told(self, call: str) -> Iterator[None]:
+    def _told(self, call: str, lost: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Say what went wrong on the way: the only place where errors of others become ours."""
         try:
             yield
         except TimeoutError as error:
+            lost()
             text = f"Docker on {self._name} did not answer `{call}` in time: does it hang? Try: docker ps"
             raise SourceError(text, Reason.TIMEOUT) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _unreached(self._name, self._address, error, self._answered) from error
+            lost()
+            raise unreached(self._name, self._address, error, self._answered) from error
 
     @contextmanager
     def _garbled(self, path: str) -> Iterator[None]:
@@ -233,48 +231,3 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 yield line
         if len(rest) > _LONGEST_EVENT:
             raise aiohttp.ClientPayloadError("a line without an end")
-
-
-def _encrypted(address: DockerApi) -> bool:
-    return any((address.ca_file, address.cert_file, address.key_file))
-
-
-def _tls(name: str, address: DockerApi) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=address.ca_file)
-        if address.cert_file is not None:
-            context.load_cert_chain(address.cert_file, address.key_file)
-    except (OSError, ValueError) as error:
-        files = ", ".join(
-            str(path) for path in (address.ca_file, address.cert_file, address.key_file) if path is not None
-        )
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        text = f"the TLS files for Docker on {name} cannot be used ({files}): {why}"
-        raise SourceError(text, Reason.REFUSED) from error
-    return context
-
-
-def _unreached(name: str, address: DockerApi, error: Exception, answered: bool) -> SourceError:
-    """Tell who is to blame that there is no answer, and what to look at.
-
-    With TLS 1.3 an engine that takes no client without a good certificate just hangs up after the handshake.
-    """
-    cause = getattr(error, "os_error", None) or error
-    where = f"Docker on {name} ({address.url})"
-    hung_up = _encrypted(address) and not answered and isinstance(error, aiohttp.ServerDisconnectedError)
-    if hung_up or isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
-        text = f"{where}: TLS failed ({cause}): look at ca_file, cert_file, key_file, and the name in url"
-        return SourceError(text, Reason.REFUSED)
-    if isinstance(cause, PermissionError):
-        text = f"{where}: permission denied: let this user into the socket's group (docker)"
-        return SourceError(text, Reason.REFUSED)
-    if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
-        return SourceError(f"{where} does not run: nobody listens there", Reason.ENGINE_DOWN)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        text = f"no connection to {where}: {getattr(cause, 'strerror', None) or cause}"
-        return SourceError(text, Reason.UNREACHABLE)
-    if isinstance(error, aiohttp.ClientResponseError):
-        text = f"{where} answers something that is not HTTP: is it Docker that listens there?"
-        return SourceError(text, Reason.GARBLED)
-    text = f"{where} closed the connection ({printable(str(error)) or type(error).__name__}): was it stopped?"
-    return SourceError(text, Reason.ENGINE_DOWN)

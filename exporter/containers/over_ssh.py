@@ -99,7 +99,7 @@ class OverSsh:
         connector, self._connector = self._connector, None
         if connector is not None:
             self._aside(connector.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
 
     async def _ask(self, verb: str) -> str:
         """Return what a verb answers, without its first line."""

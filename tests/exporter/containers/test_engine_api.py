@@ -386,3 +386,30 @@ def test_the_way_to_a_server_is_the_one_of_sites_yml(monkeypatch: pytest.MonkeyP
             await way.close()
 
     asyncio.run(run())
+
+
+def test_a_call_that_gets_no_answer_ends_the_stream_too(tmp_path: Path) -> None:
+    async def run() -> None:
+        engine = Engine()
+        event = {"Action": "start", "Actor": {"ID": "x", "Attributes": {"name": "web"}}, "timeNano": 5}
+        engine.events = [json.dumps(event).encode() + b"\n"]
+        async with running(engine, tmp_path) as source, following(source) as followed:
+
+            async def heard() -> bool:
+                return bool(followed.events)
+
+            await eventually(heard, "the event")
+
+            async def silence(_: web.Request) -> web.Response:
+                await asyncio.sleep(3600)
+                return web.Response()
+
+            engine.answer = silence
+            assert (await refused(source)).reason is Reason.TIMEOUT
+
+            async def ended() -> bool:
+                return followed.error is not None
+
+            await eventually(ended, "its end")
+
+    asyncio.run(run())
