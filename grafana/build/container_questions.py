@@ -18,8 +18,11 @@ STATES = {
 UNHEALTHY = 1
 """It runs, and its own health check fails."""
 HEALTH = {"healthy": 0, "starting": 1, "unhealthy": 2}
-WINDOW = "10m"
-"""The time within which restarts are counted."""
+
+RESTARTING = "container:sitemedic_container_restarting_since_timestamp_seconds:held"
+HIGH_CPU = "container:sitemedic_container_high_cpu_since_timestamp_seconds:held"
+HIGH_MEMORY = "container:sitemedic_container_high_memory_since_timestamp_seconds:held"
+"""There while ContainerRestarting, ContainerHighCPU, ContainerHighMemory fire."""
 
 
 def each(metric: str, containers: str) -> str:
@@ -54,35 +57,19 @@ def health(containers: str) -> str:
 
 
 def restarts(containers: str) -> str:
-    """Ask how often each was restarted, by whomever, within the time that counts."""
-    return f"max by (server, name) (increase(sitemedic_container_restarts_total{{{containers}}}[{WINDOW}]))"
-
-
-def looping(containers: str) -> str:
-    """Ask for those that were restarted as often as their threshold says."""
-    return _over(restarts(containers), each("sitemedic_container_restarts_threshold", containers))
+    """Ask how often each was restarted, by whomever, within 10 minutes; nothing where it was not."""
+    return each("container:sitemedic_container_restarts:increase10m", containers)
 
 
 def cpu(containers: str) -> str:
-    """Ask for the share of the CPU that each may use: of its limit, or of the machine's cores."""
-    used = every_second("container_cpu_usage_seconds_total", containers)
-    return f"{used} / on (server, name) {each('sitemedic_container_cpu_limit_cores', containers)}"
+    """Ask for the share of the CPU that each may use, as ContainerHighCPU goes by: a mean over 5 minutes."""
+    return each("container:container_cpu_usage_seconds:ratio_rate5m", containers)
 
 
 def memory(containers: str) -> str:
     """Ask for the share of the memory that each may use: of its limit, or of the machine's memory."""
     used = each("container_memory_working_set_bytes", containers)
     return f"{used} / on (server, name) {each('sitemedic_container_memory_limit_bytes', containers)}"
-
-
-def over_cpu(containers: str) -> str:
-    """Ask for those that use more of their CPU than their threshold says."""
-    return _over(cpu(containers), each("sitemedic_container_cpu_threshold_ratio", containers))
-
-
-def over_memory(containers: str) -> str:
-    """Ask for those that use more of their memory than their threshold says."""
-    return _over(memory(containers), each("sitemedic_container_memory_threshold_ratio", containers))
 
 
 def throttled(containers: str) -> str:
@@ -99,9 +86,9 @@ def badness(containers: str) -> str:
     wrong = {
         "down": f"100 * ({each('sitemedic_container_up', containers)} == bool 0)",
         "state": state(containers),
-        "looping": f"50 + 0 * ({looping(containers)})",
-        "cpu": f"20 + 0 * ({over_cpu(containers)})",
-        "memory": f"20 + 0 * ({over_memory(containers)})",
+        "restarting": f"50 + 0 * {each(RESTARTING, containers)}",
+        "cpu": f"20 + 0 * {each(HIGH_CPU, containers)}",
+        "memory": f"20 + 0 * {each(HIGH_MEMORY, containers)}",
     }
     parts = [f'label_replace({expr}, "part", "{part}", "", "")' for part, expr in wrong.items()]
     return f"sum by (server, name) ({' or '.join(parts)})"
@@ -110,10 +97,6 @@ def badness(containers: str) -> str:
 def of_site(expr: str, site: str) -> str:
     """Keep of an answer the containers in which a site lives."""
     return f"({expr}) and on (server, name) sitemedic_container_site_info{{{site}}}"
-
-
-def _over(value: str, threshold: str) -> str:
-    return f"{value} >= on (server, name) {threshold}"
 
 
 def _numbered(metric: str, label: str, numbers: dict[str, int], containers: str) -> list[str]:

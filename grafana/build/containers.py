@@ -1,8 +1,12 @@
 """The dashboard "Sitemedic: containers": what each container is, what it uses, which engines are silent."""
 
+from functools import partial
+
+from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
+
 from grafana.build import container_questions as ask
-from grafana.build.board import CONTAINERS, Board, asked, to_container, to_containers, to_site
-from grafana.build.looks import BAD, CONTAINER, GOOD, HEALTH, NOTICE, UP_OR_DOWN, steps
+from grafana.build.board import CONTAINERS, Board, asked, marked, to_container, to_containers, to_site
+from grafana.build.looks import BAD, CONTAINER, GOOD, HEALTH, NOTICE, UP_OR_DOWN, WARNING, steps
 from grafana.build.panels import About, Panel, Series, lines, number, states
 from grafana.build.tables import Column, Label, rows
 
@@ -27,6 +31,7 @@ def board() -> Board:
             ),
             asked("container", "Container", "Containers by name.", names, many=True),
         ],
+        annotations=[_alerts()],
         first_glance=[*_counts(), *_altogether(), _table(), _timeline(), *_around(), *_shares()],
         rows=[
             ("CPU and memory", [*_cpu(), *_memory()]),
@@ -36,16 +41,28 @@ def board() -> Board:
     )
 
 
+def _alerts() -> AnnotationQuery:
+    fires = f'alertname=~"Container.*|DockerUnreachable", alertstate="firing", {CHOSEN}'
+    return marked(
+        "Alerts",
+        f"max by (alertname, server, name) (ALERTS{{{fires}}})",
+        "{{alertname}}",
+        "{{name}} on {{server}}",
+        WARNING,
+    )
+
+
 def _counts() -> list[Panel]:
     up = ask.each("sitemedic_container_up", CHOSEN)
     unhealthy = ask.each("sitemedic_container_health_info", f'{CHOSEN}, health="unhealthy"')
+    held = partial(ask.each, containers=CHOSEN)
     counted = (
         ("Running", "Containers that run: not paused, not restarting.", f"{up} == 1", GOOD),
         ("Not running", "Containers that are watched and do not run.", f"{up} == 0", BAD),
         ("Unhealthy", "Containers whose own health check fails.", unhealthy, BAD),
-        ("Restarting", "Restarted within 10 minutes as often as `restarts` says.", ask.looping(CHOSEN), BAD),
-        ("High CPU", "Above their `cpu` at this moment.", ask.over_cpu(CHOSEN), NOTICE),
-        ("High memory", "Above their `memory` at this moment.", ask.over_memory(CHOSEN), NOTICE),
+        ("Restarting", "Containers for which ContainerRestarting fires.", held(ask.RESTARTING), BAD),
+        ("High CPU", "Containers for which ContainerHighCPU fires.", held(ask.HIGH_CPU), NOTICE),
+        ("High memory", "Containers for which ContainerHighMemory fires.", held(ask.HIGH_MEMORY), NOTICE),
     )
     return [
         number(
@@ -77,8 +94,8 @@ def _altogether() -> list[Panel]:
 def _table() -> Panel:
     about = About(
         "Containers, the worst first",
-        "CPU and memory are shares of the container's limit, or of the machine's where it has none. At the "
-        "number beside them, which is that of sites.yml, its alert fires. A click shows one container alone.",
+        "CPU and memory are shares of the container's limit, or of the machine's where it has none. Above "
+        "the number of sites.yml beside them its alert fires. A click shows one container alone.",
         "none",
         width=24,
         height=8,
@@ -147,31 +164,25 @@ def _around() -> list[Panel]:
 
 
 def _shares() -> list[Panel]:
-    beside = (
-        "The dashed line is the lowest `{}` of the containers shown: {} fires when it lasts above its own."
-    )
+    def lowest(key: str) -> Series:
+        return Series(f"min(sitemedic_container_{key}_threshold_ratio{{{CHOSEN}}})", "limit")
+
+    beside = "The dashed line is the lowest `{}` of the containers shown. {} goes by the mean over 5 minutes."
     return [
         lines(
             About(f"{what}, share of what it may use", beside.format(key, alert), "percentunit", 12, 6),
-            [Series(f"topk({MOST}, {share})", LEGEND), Series(f"min({threshold}{{{CHOSEN}}})", "limit")],
+            [Series(f"topk({MOST}, {share})", LEGEND), lowest(key)],
             limit="/^limit$/",
         )
-        for what, key, alert, share, threshold in (
-            ("CPU", "cpu", "ContainerHighCPU", ask.cpu(CHOSEN), "sitemedic_container_cpu_threshold_ratio"),
-            (
-                "Memory",
-                "memory",
-                "ContainerHighMemory",
-                ask.memory(CHOSEN),
-                "sitemedic_container_memory_threshold_ratio",
-            ),
+        for what, key, alert, share in (
+            ("CPU", "cpu", "ContainerHighCPU", ask.cpu(CHOSEN)),
+            ("Memory", "memory", "ContainerHighMemory", ask.memory(CHOSEN)),
         )
     ]
 
 
 def _cpu() -> list[Panel]:
     used = ask.every_second("container_cpu_usage_seconds_total", CHOSEN)
-    kinds = ("user", "system")
     return [
         lines(
             About("CPU", "Cores used, as Docker counts them.", "none", 8, 8),
@@ -183,14 +194,14 @@ def _cpu() -> list[Panel]:
                 Series(
                     f"sum(rate(container_cpu_{kind}_seconds_total{{{CHOSEN}}}[$__rate_interval]))", kind
                 )
-                for kind in kinds
+                for kind in ("user", "system")
             ],
             stacked=True,
         ),
         lines(
             About(
                 "Throttled",
-                "Share of a container's periods in which its CPU limit stopped it; none has no limit.",
+                "Share of a container's periods in which its CPU limit stopped it; only those with one.",
                 "percentunit",
                 8,
                 8,

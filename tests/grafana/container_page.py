@@ -49,7 +49,7 @@ def page(age: float, now: float) -> str:
 
 
 def _servers(age: float, now: float) -> Iterator[str]:
-    for server, up in (("machine", 1), ("far", 0)):
+    for server, up in (("web-1", 1), ("db-1", 0)):
         labels = f'{{server="{server}"}}'
         yield f"sitemedic_docker_up{labels} {up}"
         yield f"sitemedic_docker_last_success_timestamp_seconds{labels} {now if up else now - age - 60}"
@@ -59,11 +59,11 @@ def _servers(age: float, now: float) -> Iterator[str]:
             yield f"sitemedic_docker_calls_total{each} {int(age)}"
             yield f"sitemedic_docker_call_duration_seconds_sum{each} {age / 50}"
             yield f"sitemedic_docker_call_duration_seconds_count{each} {int(age)}"
-    yield 'sitemedic_docker_failure{server="far", reason="unreachable"} 1'
+    yield 'sitemedic_docker_failure{server="db-1", reason="unreachable"} 1'
 
 
 def _lines(one: Shown, age: float, now: float) -> Iterator[str]:
-    labels = f'server="machine", instance="machine", name="{one.name}"'
+    labels = f'server="web-1", instance="web-1", name="{one.name}"'
     running = one.state == "running"
     values = {
         "sitemedic_container_up": running,
@@ -71,7 +71,8 @@ def _lines(one: Shown, age: float, now: float) -> Iterator[str]:
         "sitemedic_container_restarts_total": int(age / (one.restarts_every or 1e9)),
         "sitemedic_container_oom_kills_total": int(age / (one.restarts_every or 1e9)),
         "sitemedic_container_down_since_timestamp_seconds": None if running else now - age,
-        "sitemedic_container_cpu_threshold_ratio": 0.9,
+        # of a mean over five minutes, most of which were before the page
+        "sitemedic_container_cpu_threshold_ratio": 0.03 if one.throttled else 0.9,
         "sitemedic_container_memory_threshold_ratio": 0.85,
         "sitemedic_container_restarts_threshold": 3,
         "sitemedic_container_cpu_limit_cores": 2,

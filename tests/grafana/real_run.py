@@ -118,13 +118,14 @@ def _document(machine: RunningMachine, addresses: dict[str, str], authority: Pat
 
 
 def _hurried(rules: Path) -> None:
-    """Have every group of rules evaluated once a second, and alerts fire at once."""
+    """Have every group of rules evaluated once a second, and alerts fire at once, also of what is young."""
     for path in rules.glob("*.yml"):
         document = yaml.safe_load(path.read_text())
         for group in document["groups"]:
             group.pop("interval", None)
             for rule in group["rules"]:
                 rule.pop("for", None)
+                rule["expr"] = rule["expr"].replace("offset 4m", "offset 2s")  # young containers count too
         path.unlink()  # it may be a link to the real one
         path.write_text(yaml.safe_dump(document))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.containers.families import CONTAINER, SERVER
 from grafana.build import limits
 from grafana.build.__main__ import main, rendered
 from tests.docs.published import published_names
@@ -22,6 +23,11 @@ UIDS = [
     "sitemedic-site",
 ]
 PANELS = all_panels()
+CONTAINER_NAMES = {
+    f"{family.name}{end}"
+    for family in (*CONTAINER, *SERVER)
+    for end in (("_sum", "_count") if family.kind == "summary" else ("",))
+}
 # Grafana lays panels out in rows of 30 px with 8 px between them.
 ROW_HEIGHT, ROW_GAP = 30, 8
 # Of 1080 px: the desktop's bar 48, the browser's tabs and address 87, Grafana's own bar 40, the variables
@@ -172,16 +178,20 @@ def recorded_names() -> set[str]:
 
 
 def test_every_metric_on_a_dashboard_is_one_that_is_published_or_recorded() -> None:
-    known = published_names() | recorded_names() | container_page.names()
+    known = published_names() | recorded_names() | CONTAINER_NAMES
     asked = {
         name
         for query in queries()
         for name in re.findall(
-            r"(?<![:\w])(?:probe_|container_|sitemedic[_:]|site:|server:)[a-z0-9_:]+", query.expr
+            r"(?<![:\w])(?:probe_|container[_:]|sitemedic[_:]|site:|server:)[a-z0-9_:]+", query.expr
         )
     }
     assert len(asked) > 30
     assert not asked - known
+
+
+def test_the_page_of_containers_that_the_queries_are_tried_on_is_the_exporters() -> None:
+    assert container_page.names() <= CONTAINER_NAMES
 
 
 def colours(panel: dict[str, Any]) -> list[tuple[float | None, str]]:
@@ -228,6 +238,29 @@ def test_an_uptime_turns_red_below_what_is_promised_unless_told_otherwise() -> N
     promised = schema["$defs"]["AlertOptions"]["properties"]["objective"]["default"]
     for title in ("Uptime, 24 h", "Uptime, 7 d", "Uptime, 30 d"):
         assert colours(panel_called("sitemedic-site", title)) == [(None, "red"), (promised, "green")]
+
+
+def test_what_is_told_of_a_container_turns_when_its_alert_fires() -> None:
+    rules = (ROOT / "prometheus/rules/containers.yml").read_text()
+    fires = {
+        "Restarting": "ContainerRestarting",
+        "High CPU": "ContainerHighCPU",
+        "High memory": "ContainerHighMemory",
+    }
+    for title, alert in fires.items():
+        panel = panel_called("sitemedic-containers", title)
+        (held,) = re.findall(r"container:\w+:held", panel["targets"][0]["expr"])
+        assert held in rules.partition(f"alert: {alert}\n")[2].partition("- alert")[0]
+        assert alert in panel["description"]
+    for title, key in (
+        ("CPU, share of what it may use", "cpu"),
+        ("Memory, share of what it may use", "memory"),
+    ):
+        shown, limit = panel_called("sitemedic-containers", title)["targets"]
+        threshold = f"sitemedic_container_{key}_threshold_ratio"
+        assert threshold in limit["expr"]
+        assert threshold in rules
+        assert threshold not in shown["expr"]
 
 
 def test_a_limit_that_a_rule_does_not_have_is_told() -> None:

@@ -78,9 +78,7 @@ def test_a_panel_of_a_dashboard_for_cadvisor_shows_every_container_that_runs(run
     until(shown, 60, f"both containers in {query}")
 
 
-@pytest.mark.parametrize(
-    ("name", "values"), [("host", {"machine"}), ("container", {"shop", "worker", "loop"})]
-)
+@pytest.mark.parametrize(("name", "values"), [("host", {"web-1"}), ("container", {"shop", "worker", "loop"})])
 def test_a_variable_of_a_dashboard_for_cadvisor_knows_servers_and_containers(
     run: Run, name: str, values: set[str]
 ) -> None:
