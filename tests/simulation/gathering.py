@@ -8,6 +8,7 @@ from typing import Any
 from core.servers.server import Server, SshSettings
 from remediator.actions.action import JSON, Target
 from remediator.facts import Facts, Limits, Sites, Untold
+from remediator.findings import ENTERED
 from remediator.holds import Maintenance, Pause
 from remediator.incident import REVISABLE, Incident, Mode, State
 from remediator.policy import Policy, SitePolicy
@@ -114,7 +115,14 @@ class Gathering:
                 for number, (at, what, over, ours) in enumerate(found[1])
             ]
             linode = {"status": found[0], "recent_events": events}
-        return Look(clock, self._world.ssh(server, time), {"container": None, "linode": linode})
+        ssh = self._world.ssh(server, time)
+        return Look(clock, ssh, {"container": self._container(site, ssh, time), "linode": linode})
+
+    def _container(self, site: str, ssh: str, time: float) -> JSON:
+        told = self._world.now(What.CONTAINER_TOLD, time, site)
+        if told is None or ssh not in ENTERED:
+            return None
+        return {"name": "web", "status": told.how, "exit_code": 1, "restart_count": 5}
 
     def _scheduled(self, time: float) -> Sites | None:
         world = self._world

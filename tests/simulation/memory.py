@@ -31,10 +31,10 @@ class Memory:
             (one for one in self.incidents.values() if one.site == site and one.state not in CLOSED), None
         )
 
-    def open_incident(self, site: str, clock: float) -> int:
+    def open_incident(self, site: str, clock: float, alert: str) -> int:
         """Open an incident; return its id."""
         number = len(self.incidents) + 1
-        self.incidents[number] = Incident(number, site, State.OPEN, clock)
+        self.incidents[number] = Incident(number, site, State.OPEN, clock, alert=alert)
         self.decisions[number] = []
         return number
 

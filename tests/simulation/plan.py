@@ -33,6 +33,7 @@ class What(StrEnum):
     ACT_FAILS = "act_fails"
     CRASH = "crash"
     FALSE_ALERT = "false_alert"
+    CONTAINER_TOLD = "container_told"
 
 
 class Cure(StrEnum):
@@ -50,8 +51,8 @@ class Cure(StrEnum):
 class Trouble:
     """Something is the matter with `where` from `at` on for `lasts` seconds, unless it is cured before.
 
-    `where` is a site, a server or a pause's scope; `how` a reason or a way to fail; `much` an age, a period
-    or a share.
+    `where` is a site, a server or a pause's scope; `how` a reason, a way to fail, or what a container does
+    that is told to be down; `much` an age, a period or a share.
     """
 
     what: What

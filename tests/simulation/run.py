@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from remediator.incident import CLOSED
+from remediator.incident import CLOSED, CONTAINER_DOWN, SITE_DOWN
 from tests.simulation.gathering import Gathering
 from tests.simulation.memory import Memory
 from tests.simulation.plan import Plan, What
@@ -47,16 +47,29 @@ class Life:
             self.killed += 1
 
     def tick(self, time: float) -> None:
-        """Let alerts fire for what has failed twice in a row, and false ones."""
+        """Let alerts fire for what has failed twice in a row, false ones, and those of containers."""
         before, self.before = self.before, self.world.scheduled(time)
         for name, reason in self.before.items():
             failed = reason is not None and before.get(name) is not None
             rumour = self.world.now(What.FALSE_ALERT, time, name) is not None
-            if (failed or rumour) and self.process is not None and self.memory.open_of(name) is None:
-                number = self.memory.open_incident(name, self.process.clock(time))
-                self.process.wake(number, time)
+            if failed or rumour:
+                self._alert(SITE_DOWN, name, time)
+            elif self.world.now(What.CONTAINER_TOLD, time, name) is not None:
+                self._alert(CONTAINER_DOWN, name, time)
         if time + TICK <= self.world.plan.seconds:
             self.timeline.at(time + TICK, self.tick)
+
+    def _alert(self, alert: str, site: str, time: float) -> None:
+        """Open an incident, or tell the open one that its site is down by now."""
+        if self.process is None:
+            return
+        found = self.memory.open_of(site)
+        if found is None:
+            number = self.memory.open_incident(site, self.process.clock(time), alert)
+            self.process.wake(number, time)
+        elif alert == SITE_DOWN and found.alert != alert:
+            self.memory.change(found.id, alert=alert)
+            self.process.wake(found.id, time)
 
 
 def live(plan: Plan, decide: Decide) -> Watch:

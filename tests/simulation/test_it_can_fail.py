@@ -27,6 +27,7 @@ WITHOUT = [
     ("maintenance", (What.MAINTENANCE,), {"maintenance"}),
     ("silence", (What.SILENCED, What.SILENCES_UNKNOWN), {"silenced", "silences_unknown"}),
     ("start_up", (What.CRASH,), {"start_up"}),
+    ("container_ended", (What.CONTAINER_TOLD,), {"container_runs"}),
     ("target", (), {"no_target"}),
     ("own_host", (What.SERVER_DEAD, What.SERVER_OFF), {"own_host", "own_container"}),
     ("needs", (), {"needs"}),

@@ -55,6 +55,7 @@ class Watch:
     done: list[Done] = field(default_factory=list)
     under_way: dict[int, Act] = field(default_factory=dict)
     looked: dict[int, tuple[float, str, str]] = field(default_factory=dict)
+    ended_at_look: dict[int, bool] = field(default_factory=dict)
     answers: dict[tuple[int, str], tuple[bool, float, bool]] = field(default_factory=dict)
     storm_at: tuple[float, float] = (-1e9, -1e9)
     started_at: float = 0.0
@@ -72,6 +73,8 @@ class Watch:
         status = found[0] if found is not None else "unknown"
         until, ssh = self.world.foreign_until(server, time), self.world.ssh(server, time)
         self.looked[incident] = (until, status, ssh)
+        told = self.world.now(What.CONTAINER_TOLD, time, self.memory.incidents[incident].site)
+        self.ended_at_look[incident] = told is not None and told.how == "exited" and ssh in ("ok", "local")
 
     def answered(self, incident: int, step: str, approved: bool, clock: float) -> None:
         """A person has answered."""
@@ -98,6 +101,8 @@ class Watch:
         self._approved(act, site)
         if state is State.NEEDS_HUMAN and reason not in TAKEN_UP_AGAIN:
             raise Broken("with_a_human", f"{act.site}: {reason}")
+        if self.memory.incidents[act.incident].alert != "SiteDown":
+            self._before_its_site_is_down(act)
         self.under_way[act.attempt] = act
         answer = self.answers.get((act.incident, act.step))
         if answer is not None:
@@ -106,6 +111,11 @@ class Watch:
     def asked(self, act: Act) -> None:
         """People were asked whether it may be done: as soon as they say yes, it must be possible."""
         self._may_be_done(act)
+
+    def _before_its_site_is_down(self, act: Act) -> None:
+        """Nobody has said yet that the site is down: its container must have ended."""
+        if act.action in POWER or not self.ended_at_look.get(act.incident, False):
+            raise Broken("container_runs", f"{act.action} for {act.site}")
 
     def _may_be_done(self, act: Act) -> SitePlan:
         site = self.world.sites.get(act.site)

@@ -37,6 +37,7 @@ WAYS = {
     What.CUT: ("", "other_route"),
     What.STORM: ("status", "timeout"),
     What.FLAPPING: ("status", "timeout"),
+    What.CONTAINER_TOLD: ("exited", "running", "exited", "restarting", "paused"),
 }
 MUCH = {
     What.ACT_FAILS: (0.0, 1.0),
@@ -69,6 +70,7 @@ OF_PEOPLE = (
     What.OBSERVED,
     What.FALSE_ALERT,
     What.FLAPPING,
+    What.CONTAINER_TOLD,
 )
 SHIFTS = (20.0, 35.0, 0.0, 28.0, 45.0, 90.0, -60.0, FOR_GOOD, FOR_GOOD)
 LONGEST = dict.fromkeys(OF_EVERYTHING, 150) | dict.fromkeys(OF_PEOPLE, 400) | dict.fromkeys(OF_SERVERS, 600)
