@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from core.servers.containers import ContainerChoice, ContainerThresholds
-from exporter.containers.model import Container
+from core.sites import Place
+from exporter.containers.model import Container, State
 from exporter.containers.plan import SitePlace, Thresholds, WatchedServer
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
@@ -79,6 +80,14 @@ class Selection:
             int(_lowest(own, "restarts") or _first(choices, "restarts") or self._defaults.restarts),
         )
         return Wanted(name, thresholds, tuple(sorted(site.site for site in sites)))
+
+
+def wanted_for(watched: WatchedServer, place: Place) -> Wanted | None:
+    """Return what is wanted of the container of a site, as far as one can tell without its labels."""
+    project, _, service = place.compose.partition("/")
+    labels = {PROJECT: project, SERVICE: service} if place.compose else {}
+    name = place.container or place.compose
+    return Selection(watched).of([Container("", name, "", State.RUNNING, labels)]).get(name)
 
 
 def compose_of(container: Container) -> str:

@@ -10,8 +10,11 @@ import yaml
 from core.durations import format_duration
 from core.servers.schema import servers
 from core.servers.server import Server
+from core.shares import format_share
 from core.sites import Document, Setting, Site, effective
 from exporter.configuration import BY_PROBER, default_timeout
+from exporter.containers.plan import watched_servers
+from exporter.containers.selection import wanted_for
 from exporter.heartbeat_options import heartbeat_of
 from exporter.site_options import SiteOptions, prober_of
 from exporter.target import instance
@@ -109,9 +112,23 @@ def _healing(document: Document, site: Site, target: Target) -> Iterator[str]:
         yield f"May reboot Linode {server.linode}."
     if server.may_boot:
         yield f"May boot Linode {server.linode} when it is switched off."
+    yield _watching(document, site)
     yield from _playbook(playbooks(document)[site.name], document, server)
     if needs := needs_of(document, site):
         yield f"Healed only while these are healthy: {', '.join(needs)}."
+
+
+def _watching(document: Document, site: Site) -> str:
+    place = document.place(site)
+    watched = {one.server.name: one for one in watched_servers(document)}
+    wanted = wanted_for(watched[place.server], place) if place and place.server in watched else None
+    if wanted is None:
+        return "Its container is not watched (containers: off)."
+    limits = wanted.thresholds
+    return (
+        f"Its container is watched: more than {format_share(limits.cpu)} of its CPU or"
+        f" {format_share(limits.memory)} of its memory is too much, and so are {limits.restarts} restarts in 10m."
+    )
 
 
 def _playbook(playbook: Playbook, document: Document, server: Server) -> Iterator[str]:

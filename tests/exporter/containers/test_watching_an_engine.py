@@ -1,5 +1,7 @@
 """What the exporter tells of the containers of a real engine, whatever happens to them."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
