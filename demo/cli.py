@@ -54,6 +54,7 @@ def main(level: str, fmt: str) -> None:
 @click.option("--known-as", default="127.0.0.1", show_default=True, help="Name that others reach it by.")
 @click.option("--boot-seconds", type=click.FloatRange(0), default=BOOT_SECONDS, show_default=True)
 @click.option("--slow-seconds", type=click.FloatRange(0.001), default=SLOW_SECONDS, show_default=True)
+@click.option("--group-reads-key", is_flag=True, help="Let others of the group log in to it with its key.")
 def machine_command(**options: Any) -> None:
     """Run the server: a real sshd, and the website as its one container."""
     settings = MachineSettings(**{**options, "folder": options["folder"].absolute()})

@@ -54,6 +54,8 @@ class MachineSettings:
     known_as: str = "127.0.0.1"
     boot_seconds: float = BOOT_SECONDS
     slow_seconds: float = SLOW_SECONDS
+    group_reads_key: bool = False
+    """Whether others of our group may log in to it: under Compose, the exporter."""
 
 
 class Machine:
@@ -116,6 +118,8 @@ class Machine:
             self.sshd.prepare()
         except SshdError as error:
             raise MachineError(str(error)) from error
+        if settings.group_reads_key:
+            self._let_the_group_in()
         self._write_commands()
 
     async def start(self) -> None:
@@ -247,6 +251,13 @@ class Machine:
         self.power = Power.RUNNING
         self.boots += 1
         log.info("booted", extra=fields(container=self.container.status))
+
+    def _let_the_group_in(self) -> None:
+        """Let our group read what is needed to log in, and nothing else: the rest has modes of its own."""
+        for folder in (self._settings.folder, self.sshd.key_file.parent):
+            folder.chmod(0o710)
+        for file in (self.sshd.key_file, self.sshd.known_hosts_file):
+            file.chmod(0o640)
 
     def _write_commands(self) -> None:
         folder = self._settings.folder / "bin"

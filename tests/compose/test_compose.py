@@ -166,7 +166,11 @@ def test_the_exporter_is_a_user_of_its_own_and_sees_no_token(plain: dict[str, An
     services = plain["services"]
     assert services["exporter"]["user"] != services["remediator"]["user"]
     mounted = {mount["target"] for mount in services["exporter"]["volumes"]}
-    assert mounted == {"/config", "/volumes/exporter"}
+    assert mounted == {
+        "/config",
+        "/volumes/exporter",
+        "/demo",
+    }  # /demo: the way to the demo's server, else empty
     assert {mount["target"] for mount in services["remediator"]["volumes"]}.isdisjoint({"/volumes/exporter"})
 
 

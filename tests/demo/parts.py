@@ -62,12 +62,12 @@ def running(*argv: str, env: dict[str, str] | None = None) -> Iterator["subproce
 
 
 @contextmanager
-def running_machine(folder: Path) -> Iterator[RunningMachine]:
+def running_machine(folder: Path, *more: str) -> Iterator[RunningMachine]:
     """Run a machine until the end of the block."""
     ssh, site, control = free_port(), free_port(), free_port()
     options = ["--ssh-port", ssh, "--site-port", site, "--control-port", control]
     options += ["--boot-seconds", BOOT_SECONDS, "--slow-seconds", 0.4]
-    with running("machine", "--dir", str(folder), *map(str, options)) as process:
+    with running("machine", "--dir", str(folder), *map(str, options), *more) as process:
         machine = RunningMachine(process, folder, ssh, site, f"http://127.0.0.1:{control}")
 
         def is_up() -> bool:

@@ -199,6 +199,19 @@ def test_an_order_that_makes_no_sense_is_refused(machine: RunningMachine, path: 
     assert answer.json()["error"]
 
 
+def test_its_key_is_its_users_alone_unless_the_group_is_let_in(
+    machine: RunningMachine, tmp_path: Path
+) -> None:
+    def modes(folder: Path) -> list[int]:
+        names = ("", "keys", "keys/medic", "keys/known_hosts", "control.token", "ssh/host_ed25519_key")
+        return [(folder / name).stat().st_mode & 0o777 for name in names]
+
+    assert modes(machine.folder) == [0o700, 0o700, 0o600, 0o600, 0o600, 0o600]
+    with running_machine(tmp_path / "shared", "--group-reads-key") as shared:
+        assert modes(shared.folder) == [0o710, 0o710, 0o640, 0o640, 0o600, 0o600]
+        assert run(shared, "echo hello")[1] == "hello\n"
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_however_it_ends_nothing_of_it_is_left(tmp_path: Path, how: signal.Signals) -> None:
     with running_machine(tmp_path) as machine, closing(connect(machine)) as client:
