@@ -25,7 +25,8 @@ OLD = ("show_containers ;;", "show_usage ;;", "show_events ;;", "show_machine ;;
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Wrapped, SshServer]]:
     wrapped = Wrapped(tmp_path_factory.mktemp("wrapper"))
-    with running_ssh_server(tmp_path_factory.mktemp("ssh")) as server:
+    folder = tmp_path_factory.mktemp("ssh")
+    with running_ssh_server(folder, {"HOME": str(folder)}) as server:
         yield wrapped, server
 
 

@@ -51,7 +51,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     wrapped = Wrapped(folder / "wrapper")
     wrapped.allow("watch *", "label tier", f"docker_host unix://{folder / 'docker.sock'}")
-    with running_ssh_server(folder / "ssh") as ssh:
+    with running_ssh_server(folder / "ssh", {"HOME": str(folder)}) as ssh:
         line = wrapped.line(ssh.key_file.with_suffix(".pub").read_text())
         (ssh.folder / "authorized_keys").write_text(line)
         yield Lab(folder, ssh, wrapped)
@@ -310,6 +310,7 @@ def test_pausing_and_one_of_the_same_name_made_anew_are_seen(
     asyncio.run(run())
 
 
+@pytest.mark.full
 @ALL_KINDS
 def test_an_engine_that_hangs_is_given_up_and_asked_again(lab: Lab, engine: DockerEngine, kind: str) -> None:
     text = lab.wrapped.file.read_text()
@@ -343,7 +344,7 @@ def test_an_engine_that_was_stopped_is_told_and_one_that_is_back_is_asked_by_the
     folder = tmp_path_factory.mktemp("lab")
     wrapped = Wrapped(folder / "wrapper")
     wrapped.allow("watch *", f"docker_host unix://{folder / 'docker.sock'}")
-    with engine_folder() as kept, running_ssh_server(folder / "ssh") as ssh:
+    with engine_folder() as kept, running_ssh_server(folder / "ssh", {"HOME": str(folder)}) as ssh:
         line = wrapped.line(ssh.key_file.with_suffix(".pub").read_text())
         (ssh.folder / "authorized_keys").write_text(line)
         place = Lab(folder, ssh, wrapped)
