@@ -25,7 +25,7 @@ def broken(demo: Up, kind: str) -> str:
 
 def test_up_says_that_it_is_a_demo_and_reaches_everything(demo: Up) -> None:
     assert demo.said.startswith("DEMO")
-    assert "Prometheus reaches all of its 4 targets" in demo.said
+    assert "Prometheus reaches all of its 5 targets" in demo.said
     assert demo.alerts() == []
 
 
