@@ -1,4 +1,5 @@
-"""Drive /probe open loop: a request is sent when its time has come, whatever became of those before.
+"""Drive /probe: open loop, where a request is sent when its time has come, whatever became of those before
+(and closed beside it).
 
 A peer that cannot keep up (blackbox_exporter at 1,000/s wants about two slow processors) is not buried:
 beyond `AT_ONCE` requests the next ones wait, and the window lasts until all are answered. Its cost per
@@ -7,7 +8,9 @@ probe is then that of a closed loop, which is its cheapest; the rate that was re
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from urllib.parse import quote
 
 from benchmarks.connection import AnswerError, Connection
@@ -19,6 +22,9 @@ _SUCCESS = b"\nprobe_success 1\n"
 
 AT_ONCE = 64
 """Requests, each on a connection of its own, that wait for their answer at the same time."""
+
+
+AT_ONCE_CLOSED = 32
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,10 @@ class Driven:
 class OpenLoop:
     """Asks one process for probes of one target, over connections that are kept; a context manager."""
 
-    def __init__(self, process: Process, target: str) -> None:
+    def __init__(self, process: Process, targets: Sequence[str], module: str = "http_2xx") -> None:
+        """Ask `process` for probes of `targets` in turn."""
         self._process = process
-        self._path = f"/probe?module=http_2xx&target={quote(target, safe='')}"
+        self._paths = cycle([f"/probe?module={module}&target={quote(one, safe='')}" for one in targets])
         self._idle: list[Connection] = []
         self._all: list[Connection] = []
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -70,11 +77,26 @@ class OpenLoop:
         await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
         return Driven(count, self._process.cpu_seconds() - cpu, time.monotonic() - began)
 
+    async def drive_closed(self, seconds: float) -> Driven:
+        """Keep `AT_ONCE_CLOSED` requests asked. Raises AnswerError when one of them does not succeed."""
+        began, cpu, done = time.monotonic(), self._process.cpu_seconds(), 0
+
+        async def keep_asking() -> None:
+            nonlocal done
+            while time.monotonic() < began + seconds and self._failed is None:
+                await self._ask()
+                done += 1
+
+        await asyncio.gather(*(keep_asking() for _ in range(AT_ONCE_CLOSED)))
+        if self._failed is not None:
+            raise self._failed
+        return Driven(done, self._process.cpu_seconds() - cpu, time.monotonic() - began)
+
     async def _ask(self) -> None:
         async with self._room:
             try:
                 connection = self._idle.pop() if self._idle else await self._connect()
-                body = await connection.get(self._path, _HEADERS)
+                body = await connection.get(next(self._paths), _HEADERS)
                 if _SUCCESS not in body:
                     raise AnswerError(f"{self._process.name}: a probe failed:\n{body.decode()}")
             except (AnswerError, OSError, EOFError) as error:

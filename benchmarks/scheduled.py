@@ -5,12 +5,13 @@ import json
 import math
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.connection import AnswerError, Connection
+from benchmarks.names import asking
 from benchmarks.processes import Process, free_port, running
 from benchmarks.scrape import Scrape, lateness_quantile, scrape
 
@@ -57,25 +58,28 @@ class Watched:
 
 
 @asynccontextmanager
-async def watching(schedule: Schedule, target: str, folder: Path) -> AsyncIterator[Process]:
-    """Run our exporter over `schedule`, every site below `target`, from when all were probed.
+async def watching(
+    schedule: Schedule, urls: Sequence[str], folder: Path, resolv_conf: Path | None = None, *flags: str
+) -> AsyncIterator[Process]:
+    """Run our exporter over `schedule`, a site for each of `urls`, from when all were probed.
 
     Raises ProcessError.
     """
-    file, port = folder / f"sites-{schedule.sites}.yml", free_port()
-    sites = [{"name": f"site-{number}", "url": f"{target}site-{number}"} for number in range(schedule.sites)]
+    file, port = folder / "sites.yml", free_port()
+    sites = [{"name": f"site-{number}", "url": url} for number, url in enumerate(urls)]
     defaults = {"interval": schedule.interval, "timeout": min(5.0, 0.95 * schedule.interval)}
     # JSON is YAML.
     file.write_text(json.dumps({"defaults": defaults, "sites": sites}), "utf-8")
-    command = [sys.executable, "-m", "exporter", f"--config.file={file}"]
+    command = [sys.executable, "-m", "exporter", f"--config.file={file}", *flags]
     command.append(f"--web.listen-address=127.0.0.1:{port}")
-    with running(f"exporter with {schedule.sites} sites", command, port, folder) as process:
+    name = f"exporter with {schedule.sites} sites"
+    with running(name, asking(resolv_conf, command), port, folder) as process:
         await asyncio.sleep(schedule.interval + _SETTLES_WITHIN)
         yield process
 
 
-async def watch(process: Process, sites: int, seconds: float) -> Watched:
-    """Measure `process` for `seconds`; raises AnswerError when a site was not probed with success.
+async def watch(process: Process, sites: int, seconds: float, failing: int = 0) -> Watched:
+    """Measure `process` for `seconds`; raises AnswerError when more or fewer sites than `failing` fail.
 
     The scrapes are evenly spaced, the last one ends the window, and the counters are read from them:
     so exactly as many scrapes are paid for as probes are counted between.
@@ -91,7 +95,7 @@ async def watch(process: Process, sites: int, seconds: float) -> Watched:
         spent, took = process.cpu_seconds() - cpu, time.monotonic() - began
     finally:
         connection.close()
-    _check(scrapes, sites)
+    _check(scrapes, sites, failing)
     last = scrapes[-1]
     return Watched(
         probes=round(last.total(_PROBES) - first.total(_PROBES)),
@@ -105,11 +109,11 @@ async def watch(process: Process, sites: int, seconds: float) -> Watched:
     )
 
 
-def _check(scrapes: list[Scrape], sites: int) -> None:
+def _check(scrapes: list[Scrape], sites: int, failing: int) -> None:
     for each in scrapes:
         succeeded = each.count("probe_success", "1")
         failures = [line for line in each.text.splitlines() if line.startswith(f"{_FAILURES}{{")]
-        if succeeded != sites or failures:
+        if succeeded != sites - failing or len(failures) != failing:
             raise AnswerError(
                 f"of {sites} sites {succeeded} were probed with success; failures: {failures[:3]}"
             )

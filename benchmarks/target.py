@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ from typing import cast
 
 import uvloop
 
+from benchmarks.faults.certificates import Authority
 from benchmarks.processes import Process, free_port, running
 from stack.programs import find_program
 
+AUTHORITY = "authority.pem"
 BODY = b"<!doctype html><title>Well</title><p>" + b"all is well. " * 44 + b"</p>\n"
 """As long as nginx's own first page, some 600 bytes."""
 
@@ -58,6 +61,17 @@ def serving(folder: Path) -> Iterator[Process]:
         yield process
 
 
+@contextmanager
+def serving_tls(folder: Path) -> Iterator[Process]:
+    """Serve `BODY` over TLS, by a certificate of `folder`/authority.pem. Raises ProcessError."""
+    port, authority, certificate = free_port(), Authority("Benchmark"), folder / "server.pem"
+    authority.write(folder / AUTHORITY)
+    certificate.write_bytes(authority.certified())
+    command = [sys.executable, "-m", "benchmarks.target", str(port), str(certificate)]
+    with running("uvloop TLS server", command, port, folder) as process:
+        yield process
+
+
 class _Answerer(asyncio.Protocol):
     """Answers each request at once; requests come whole, since the probers send them in one piece."""
 
@@ -71,11 +85,16 @@ class _Answerer(asyncio.Protocol):
             self._transport.close()
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Answerer, "127.0.0.1", port, backlog=4096)
+async def _serve(port: int, certificate: str | None = None) -> None:
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Answerer, "127.0.0.1", port, backlog=4096, ssl=context)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(int(sys.argv[1])))
+        runner.run(_serve(int(sys.argv[1]), *sys.argv[2:]))

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dns.message
 import pytest
+
+from benchmarks.names import answer_to
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,17 +21,38 @@ def test_the_exporter_benchmark_tells_the_cost_of_each_peer(tmp_path: Path) -> N
 
     ended = subprocess.run(
         (sys.executable, "-m", "benchmarks.exporter", *flags),
-        check=False, cwd=ROOT, capture_output=True, text=True, timeout=60,
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
     assert ended.returncode == 0, ended.stderr
     found = json.loads(file.read_text())
-    assert [figure["kind"] for figure in found["figures"]] == [
+    kinds = [figure["kind"] for figure in found["figures"] if "names" not in figure["kind"]]
+    assert kinds == [
         "sitemedic scheduled", "blackbox /probe", "sitemedic /probe",
+        "libcurl alone", "libcurl alone, closed loop",
+        "blackbox /probe, closed loop", "sitemedic /probe, closed loop",
+        "blackbox /probe, HTTPS", "sitemedic /probe, HTTPS",
     ]  # fmt: skip
-    assert all(sample["probes"] == 20 for sample in found["samples"][1:])
+    assert all(sample["probes"] == 20 for sample in found["samples"][1:3])
     assert found["samples"][0]["series_per_site"] > 20
-    assert "| sitemedic scheduled |" in ended.stdout
+    assert all(one["probes"] > 0 for one in found["accuracy"])
+    assert "| sitemedic scheduled |" in " ".join(ended.stdout.split())
+
+
+def test_the_benchmarks_name_server_answers_for_a_and_is_mute_where_it_is_asked_to_be() -> None:
+    asked = dns.message.make_query("site-1.benchmark.test", "A")
+    other = dns.message.make_query("site-1.benchmark.test", "AAAA")
+    mute = dns.message.make_query("mute-1.benchmark.test", "A")
+
+    answers = [answer_to(query.to_wire()) for query in (asked, other, mute)]
+
+    assert answers[0] is not None
+    assert answers[1] is not None
+    found, nothing = (dns.message.from_wire(answer) for answer in answers[:2] if answer is not None)
+    assert asked.is_response(found)
+    assert [str(one) for one in found.answer] == ["site-1.benchmark.test. 0 IN A 127.0.0.1"]
+    assert nothing.answer == []
+    assert answers[2] is None
 
 
 @pytest.mark.full
