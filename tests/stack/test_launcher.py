@@ -26,6 +26,7 @@ def copy(tmp_path):
     (root / "stack" / "__main__.py").write_text(PROGRAM)
     (root / "requirements.lock").write_text("# nothing\n")
     (root / "requirements-dev.lock").write_text("# nothing more\n")
+    (root / "requirements-stress.lock").write_text("# nothing else\n")
     return root
 
 
@@ -75,6 +76,10 @@ def test_first_use_makes_the_environment_and_the_second_finds_it(copy, tmp_path)
     assert not (copy / ".venv" / "requirements-dev.lock").exists()
     assert "requirements-dev.lock" in run(copy, "test").stderr
     assert run(copy, "test").stderr == ""
+
+    assert not (copy / ".venv" / "requirements-stress.lock").exists()
+    assert "requirements-stress.lock" in run(copy, "stress", "cpu").stderr
+    assert run(copy, "stress", "cpu").stderr == ""
 
 
 @pytest.mark.full
