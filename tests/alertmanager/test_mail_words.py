@@ -70,6 +70,14 @@ def suspended(**more: str) -> Alert:
     return alert("HealingSuspended", labels={"outage": "most-sites"}, **{"summary": summary, **more})
 
 
+def container(name: str, site: str | None = None, server: str = "web-1", **more: Any) -> Alert:
+    labels = {"server": server, "name": "nginx", **({"outage": f"site:{site}"} if site else {})}
+    about = f"{site}: " if site else ""
+    return alert(
+        name, site, labels=labels, **{"summary": f"{about}container nginx on {server} is so", **more}
+    )
+
+
 def several(names: str, **more: Any) -> list[Alert]:
     return [down(name, **more) for name in names.split()]
 
@@ -108,6 +116,16 @@ def several(names: str, **more: Any) -> list[Alert]:
         (
             [alert("SiteOutageUntold", name) for name in "abcd"],
             "[MISSED] 4 outages that nobody was told of: a, b, c and 1 more",
+        ),
+        ([container("ContainerDown", "a")], "[CONTAINER DOWN] a: container nginx on web-1 is so"),
+        ([container("ContainerUnhealthy", "a")], "[UNHEALTHY] a: container nginx on web-1 is so"),
+        ([container("ContainerRestarting")], "[RESTARTING] container nginx on web-1 is so"),
+        ([container("ContainerOOMKilled", "a")], "[OUT OF MEMORY] a: container nginx on web-1 is so"),
+        ([container("ContainerHighCPU", "a"), container("ContainerHighCPU", "b")], "[CPU] a, b"),
+        ([container("ContainerHighMemory"), container("ContainerHighMemory", "b")], "[MEMORY] b, nginx"),
+        (
+            [alert("DockerUnreachable", labels={"server": name}, summary="-") for name in ("web-1", "web-2")],
+            "[DOCKER] web-1, web-2",
         ),
         ([alert("ExporterDown", summary="It does not answer")], "[SITEMEDIC] It does not answer"),
         ([alert("ExporterStale", "a"), alert("ExporterStale", "b")], "[SITEMEDIC] ExporterStale: a, b"),
@@ -150,6 +168,17 @@ def test_a_subject_says_what_is_the_matter(
             1,
             "[IS IT US?] 12 of 14 sites are down at once",
         ),
+        ([container("ContainerDown", "a")], 1, "[RESOLVED] a: container is up again"),
+        ([container("ContainerUnhealthy", "a")], 1, "[RESOLVED] a: container is healthy again"),
+        ([container("ContainerRestarting")], 1, "[RESOLVED] nginx: container stays up"),
+        ([container("ContainerOOMKilled")], 1, "[RESOLVED] nginx: container was not killed again"),
+        ([container("ContainerHighCPU", "a")], 1, "[RESOLVED] a: container uses less CPU"),
+        ([container("ContainerHighMemory", "a")], 1, "[RESOLVED] a: container uses less memory"),
+        (
+            [alert("DockerUnreachable", labels={"server": "web-1"}, summary="-")],
+            1,
+            "[RESOLVED] web-1: Docker engine answers again",
+        ),
         ([alert("ExporterDown", summary="The exporter does not answer")], 1, "[RESOLVED] ExporterDown"),
     ],
 )
@@ -158,6 +187,14 @@ def test_a_subject_says_what_goes_on_while_anything_does(
 ) -> None:
     mails.send(group, *alerts)
     assert mails.send(group, *(over(one) for one in alerts[:ended])).subject == subject
+
+
+def test_a_containers_mail_names_it_and_is_of_its_sites_thread(mails: Mailing, group: str) -> None:
+    of_container = mails.send(group, container("ContainerDown", "thread", description="It does not run."))
+    of_site = mails.send(f"{group}-site", down("thread"))
+    assert re.search(r"Container +nginx\n", of_container.body())
+    assert "It does not run." in of_container.body()
+    assert of_container.message["References"] == of_site.message["References"]
 
 
 @pytest.mark.parametrize(
