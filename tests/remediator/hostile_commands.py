@@ -167,6 +167,8 @@ WORDS = [
     "sitemedic-hook",
     "sitemedic-wrapper",
     "check",
+    "containers",
+    "events",
     "hook-ran",
     "reindex",
     TOKEN,
@@ -190,7 +192,8 @@ WORDS = [
     "\x7f",
     "é",
 ]
-HARMLESS = {"sitemedic-wrapper check"}
+LOOKING = ("check", "containers", "usage", "machine", "events")
+HARMLESS = {f"sitemedic-wrapper {verb}" for verb in LOOKING}
 
 
 def mutations(number: int) -> list[str]:
@@ -207,6 +210,7 @@ def mutations(number: int) -> list[str]:
             wrapper.hook_argv("reindex", TOKEN),
             wrapper.hook_ran_argv("reindex", TOKEN),
             wrapper.check_argv(),
+            *(["sitemedic-wrapper", verb] for verb in LOOKING[1:]),
         )
     ]
     found: list[str] = []
