@@ -32,7 +32,12 @@ CHOICES = (
 def routes(remediator: Remediator) -> Blueprint:
     """Make the routes of pauses."""
     routes = Blueprint("pauses", __name__)
+    _api(routes, remediator)
+    _pages(routes, remediator)
+    return routes
 
+
+def _api(routes: Blueprint, remediator: Remediator) -> None:
     @routes.get("/api/v1/pause")
     def listing() -> ResponseReturnValue:
         return jsonify(pauses=[asdict(one) for one in in_force(remediator)])
@@ -50,6 +55,8 @@ def routes(remediator: Remediator) -> Blueprint:
             return jsonify(error=f"{wanted.scope} was not paused"), 404
         return jsonify(resumed=wanted.scope)
 
+
+def _pages(routes: Blueprint, remediator: Remediator) -> None:
     @routes.get("/pause")
     def page() -> ResponseReturnValue:
         policy = remediator.policy()
@@ -80,8 +87,6 @@ def routes(remediator: Remediator) -> Blueprint:
         found = end(remediator, wanted.scope, wanted.by)
         flash(f"Resumed: {wanted.scope}." if found else f"{wanted.scope} was not paused any more.")
         return redirect(local_path(request.form.get("back", ""), "/pause"), 303)
-
-    return routes
 
 
 def in_force(remediator: Remediator) -> list[Pause]:
