@@ -80,8 +80,8 @@ def routes(remediator: Remediator) -> Blueprint:
     def enter() -> ResponseReturnValue:
         check_form(settings)
         wanted = local_path(request.form.get("next", ""))
-        name = " ".join(request.form.get("name", "").split())
-        if not name or not sound(name, LONGEST_NAME):
+        name = _name()
+        if not name:
             return _form(settings, wanted, "Your name, please: it stands beside what you do.", 400)
         asker = _asker(settings)
         if wait := throttle.try_now(asker):
@@ -103,6 +103,12 @@ def routes(remediator: Remediator) -> Blueprint:
         return redirect("/login", 303)
 
     return routes
+
+
+def _name() -> str:
+    """Return the name that was typed in; nothing where it is none that a page can hold."""
+    name = " ".join(request.form.get("name", "").split())
+    return name if sound(name, LONGEST_NAME) else ""
 
 
 def _form(
