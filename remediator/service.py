@@ -104,24 +104,8 @@ class Remediator:
         self._housekeeping = Housekeeping(
             self.store, self.metrics, settings.timing, settings.now, lambda: self.reconciler.wake()
         )
-        self.readiness = Rounds(
-            Surroundings(self.exporter, self._alertmanager, settings.linode),
-            lambda: self._world,
-            self._servers_at_work,
-            self.metrics,
-            settings.timing,
-            settings.now,
-        )
-        self.gatherer = Gatherer(
-            self.store,
-            self.exporter,
-            self.policy,
-            lambda: self._world,
-            self.metrics,
-            settings.timing,
-            settings.now,
-            self.silenced,
-        )
+        self.readiness = self._rounds()
+        self.gatherer = self._gatherer()
         self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores(), self._lead(workshop))
         self.metrics.reload_ok.set(1)
         self.metrics.ready.set_function(lambda: float(self.ready() is None))
@@ -199,6 +183,30 @@ class Remediator:
             late = bring_back(connection, self.settings.now(), self.settings.timing.lease_ttl)
         if late:
             log.warning("times from the future: was the clock set?", extra=fields(rows=late))
+
+    def _rounds(self) -> Rounds:
+        settings = self.settings
+        return Rounds(
+            Surroundings(self.exporter, self._alertmanager, settings.linode),
+            lambda: self._world,
+            self._servers_at_work,
+            self.metrics,
+            settings.timing,
+            settings.now,
+        )
+
+    def _gatherer(self) -> Gatherer:
+        settings = self.settings
+        return Gatherer(
+            self.store,
+            self.exporter,
+            self.policy,
+            lambda: self._world,
+            self.metrics,
+            settings.timing,
+            settings.now,
+            self.silenced,
+        )
 
     def _lead(self, workshop: Workshop) -> Lead:
         """Let one remediator of the same database work at a time."""
