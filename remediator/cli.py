@@ -72,17 +72,13 @@ def remediator_command(
     logs.setup(log_level, log_format)
     try:
         secrets = _secrets(os.environ)
-        host, port = address
-        database = find_storage_url(storage_url, os.environ)
         settings = Settings(
             config_file=config_file,
             parts=parts or (SERVERS, PART),
-            storage_url=database,
+            storage_url=find_storage_url(storage_url, os.environ),
             exporter_url=exporter_url,
             alertmanager_url=alertmanager_url,
-            console_url=external_url
-            or os.environ.get("PUBLIC_URL")
-            or f"http://{host or 'localhost'}:{port}",
+            console_url=external_url or os.environ.get("PUBLIC_URL") or _local_url(*address),
             webhook_token=secrets.webhook_token,
             api_token=secrets.api_token,
             console_password=secrets.console_password,
@@ -90,11 +86,15 @@ def remediator_command(
             own_containers=_own_containers(os.environ),
             timing=_timing(timings),
         )
-        with only_one(database):
-            serve(once_there(lambda: Remediator(settings), database), host, port)
+        with only_one(settings.storage_url):
+            serve(once_there(lambda: Remediator(settings), settings.storage_url), *address)
     except (ConfigError, RemediatorError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+
+
+def _local_url(host: str, port: int) -> str:
+    return f"http://{host or 'localhost'}:{port}"
 
 
 @dataclass(frozen=True)
