@@ -132,10 +132,14 @@ def _sites() -> Panel:
         width=24,
         height=11,
     )
+    return rows(about, _of_site(), worst_first="Badness")
+
+
+def _of_site() -> list[Label | Column]:
     shares = steps(BAD, (limits.default_objective(), GOOD))
     incident = f"sitemedic_incident_info{{{questions.OPEN}, {WORST}}}"
     healing = f'label_replace({incident}, "healing", "$1", "state", "(.*)")'
-    cells: list[Label | Column] = [
+    return [
         Column("Badness", questions.badness(WORST, f"site:sitemedic_down:held{{{WORST}}}"), hidden=True),
         Label("site", "Site", to_site("__value.raw")),
         Column("State", questions.state(WORST), mappings=STATES),
@@ -163,7 +167,6 @@ def _sites() -> Panel:
         Label("server", "Server", to_containers("__value.raw")),
         Column("Where", f"max by (site, group, server) (sitemedic_site_info{{{WORST}}})", hidden=True),
     ]
-    return rows(about, cells, worst_first="Badness")
 
 
 def _alerts() -> Panel:
