@@ -25,9 +25,23 @@ _REFRESH_SECONDS = 3
 
 def make_app(mailbox: Mailbox) -> web.Application:
     """Serve /, /mail/ID, /mail/ID/html, /api/mails?after=ID and /-/healthy."""
+    pages, app = _Pages(mailbox), web.Application()
+    app.router.add_get("/", pages.index)
+    app.router.add_get(r"/mail/{id:\d+}", pages.one)
+    app.router.add_get(r"/mail/{id:\d+}/html", pages.html)
+    app.router.add_get("/api/mails", pages.api)
+    app.router.add_get("/-/healthy", pages.healthy)
+    return app
 
-    async def index(_request: web.Request) -> web.Response:
-        rows = "".join(_row(mail) for mail in mailbox.mails())
+
+class _Pages:
+    """The pages of one mailbox."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def index(self, _request: web.Request) -> web.Response:
+        rows = "".join(_row(mail) for mail in self._mailbox.mails())
         if not rows:
             rows = (
                 "<tr><td colspan=3>No mail yet: <code>./sitemedic demo bad-response</code> brings some.</tr>"
@@ -35,8 +49,8 @@ def make_app(mailbox: Mailbox) -> web.Application:
         table = "<table><tr><th>received<th>to<th>subject</tr>" + rows + "</table>"
         return _page("Mailbox", table, refresh=True)
 
-    async def one(request: web.Request) -> web.Response:
-        mail = _find(mailbox, request)
+    async def one(self, request: web.Request) -> web.Response:
+        mail = _find(self._mailbox, request)
         html = f'<h2>As HTML</h2><iframe sandbox src="/mail/{mail.id}/html" title="the mail"></iframe>'
         body = (
             f'<p><a href="/">all mails</a></p><p>From {escape(mail.sender)}<br>To '
@@ -45,29 +59,21 @@ def make_app(mailbox: Mailbox) -> web.Application:
         )
         return _page(mail.subject, body)
 
-    async def html(request: web.Request) -> web.Response:
-        mail = _find(mailbox, request)
+    async def html(self, request: web.Request) -> web.Response:
+        mail = _find(self._mailbox, request)
         if mail.html is None:
             raise web.HTTPNotFound(text="this mail has no HTML\n")
         headers = {"Content-Security-Policy": _MAIL_POLICY, "X-Content-Type-Options": "nosniff"}
         return web.Response(text=mail.html, content_type="text/html", charset="utf-8", headers=headers)
 
-    async def api(request: web.Request) -> web.Response:
+    async def api(self, request: web.Request) -> web.Response:
         after = request.query.get("after", "0")
         if not after.isdigit():
             return web.json_response({"error": "after must be the id of a mail"}, status=400)
-        return web.json_response({"mails": [mail.to_json() for mail in mailbox.mails(int(after))]})
+        return web.json_response({"mails": [mail.to_json() for mail in self._mailbox.mails(int(after))]})
 
-    async def healthy(_request: web.Request) -> web.Response:
+    async def healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
-
-    app = web.Application()
-    app.router.add_get("/", index)
-    app.router.add_get(r"/mail/{id:\d+}", one)
-    app.router.add_get(r"/mail/{id:\d+}/html", html)
-    app.router.add_get("/api/mails", api)
-    app.router.add_get("/-/healthy", healthy)
-    return app
 
 
 def _find(mailbox: Mailbox, request: web.Request) -> Mail:
