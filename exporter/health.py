@@ -43,6 +43,12 @@ class Health:
         GCCollector(registry=self.registry)
         self.lateness = Lateness()
         self.registry.register(self.lateness)
+        self._count_probes()
+        self._count_heartbeats()
+        self._show_configuration()
+        self._show_builds()
+
+    def _count_probes(self) -> None:
         self.skipped = self._counter(
             "sitemedic_exporter_probes_skipped",
             "Scheduled probes left out: the one before still ran, or the machine stood still.",
@@ -59,6 +65,9 @@ class Health:
             "sitemedic_exporter_results_file_dropped_lines",
             "Results that never reached the results file.",
         )
+        self.unknown_modules = self._counter(
+            "blackbox_module_unknown", "Count of unknown modules requested by probes"
+        )
         self.confirming = Counter(
             "sitemedic_exporter_confirming_probes",
             "Probes that confirm a failure: made, or left out because too many sites failed at once.",
@@ -67,6 +76,8 @@ class Health:
         )
         for outcome in ("made", "left_out"):
             self.confirming.labels(outcome)
+
+    def _count_heartbeats(self) -> None:
         self.heartbeat_calls = Counter(
             "sitemedic_exporter_heartbeat_calls",
             "Calls of jobs: taken, by an unknown token, or too many at once.",
@@ -79,9 +90,8 @@ class Health:
             "sitemedic_exporter_heartbeat_file_errors",
             "Failed attempts to read or write what is known of heartbeats.",
         )
-        self.unknown_modules = self._counter(
-            "blackbox_module_unknown", "Count of unknown modules requested by probes"
-        )
+
+    def _show_configuration(self) -> None:
         self._reload_successful = self._gauge(
             "sitemedic_config_last_reload_successful",
             "Whether the last reading of the configuration succeeded.",
@@ -102,6 +112,8 @@ class Health:
             "sitemedic_web_config_last_reload_successful",
             "Whether the last reading of --web.config.file succeeded; 1 without one.",
         )
+
+    def _show_builds(self) -> None:
         build = Gauge(
             "sitemedic_build_info", "1 with the version that runs.", ["version"], registry=self.registry
         )
