@@ -192,7 +192,7 @@ def test_a_subject_says_what_goes_on_while_anything_does(
 def test_a_containers_mail_names_it_and_is_of_its_sites_thread(mails: Mailing, group: str) -> None:
     of_container = mails.send(group, container("ContainerDown", "thread", description="It does not run."))
     of_site = mails.send(f"{group}-site", down("thread"))
-    assert re.search(r"Container +nginx\n", of_container.body())
+    assert re.search(r"Container +nginx\s", of_container.body())
     assert "It does not run." in of_container.body()
     assert of_container.message["References"] == of_site.message["References"]
 
