@@ -127,7 +127,8 @@ def _watching(document: Document, site: Site) -> str:
     limits = wanted.thresholds
     return (
         f"Its container is watched: more than {format_share(limits.cpu)} of its CPU or"
-        f" {format_share(limits.memory)} of its memory is too much, and so are {limits.restarts} restarts in 10m."
+        f" {format_share(limits.memory)} of its memory is too much,"
+        f" and so are {limits.restarts} restarts in 10m."
     )
 
 

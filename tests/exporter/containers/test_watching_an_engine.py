@@ -136,7 +136,8 @@ def test_an_engine_that_is_stopped_and_started_again_is_told_and_taken_up_again(
         with watching(tmp_path, f"unix://{socket}") as seen:
             seen.until_state("stays", "running")
             seen.until_state("ends", "running")
-            first.stop()
+            os.kill(first.pid, signal.SIGTERM)
+            first.process.wait(60)
             until(lambda: seen.server()["up"] is False, 60, "the engine to be missed")
             assert seen.value("sitemedic_docker_up", server="here") == 0
             assert len(seen.samples("sitemedic_docker_failure", reason="engine_down")) == 1
