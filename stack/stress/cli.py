@@ -59,6 +59,7 @@ def _addresses(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="How long to wait after the load, at most, for what it leads to.",
 )
+@click.option("--until-seen", is_flag=True, help="End the load as soon as what is expected of it was seen.")
 @click.option("--url", envvar="STRESS_URL", help="Where the demo application is.  [default: the demo's site]")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the summary as JSON; all else to standard error."
@@ -82,6 +83,7 @@ def stress_command(
     profile: str,
     duration: float,
     settle: float,
+    until_seen: bool,
     url: str | None,
     as_json: bool,
     folder: Path,
@@ -115,5 +117,7 @@ def stress_command(
             "(python -m demo app --port 8000 starts one)"
         )
     screen = StressScreen(to_error=as_json)
-    run = Stress(PROFILES[profile], watcher, target.rstrip("/"), duration, settle, screen, as_json)
+    run = Stress(
+        PROFILES[profile], watcher, target.rstrip("/"), duration, settle, screen, as_json, until_seen
+    )
     sys.exit(run.run())

@@ -34,6 +34,8 @@ class Stress:
     settle: float
     screen: StressScreen
     as_json: bool = False
+    until_seen: bool = False
+    """Whether the load ends as soon as Sitemedic has seen all that is expected of its profile."""
     _begun: float = field(init=False, default=0.0)
     _ended: float | None = field(init=False, default=None)
 
@@ -68,10 +70,14 @@ class Stress:
     def _watch(self, timeline: Timeline, load: Load) -> bool:
         """Look until the load has ended and all is told; False where it was interrupted."""
         try:
+            how = "ends"
             while load.running:
                 self._look(timeline, load)
+                if self.until_seen and self.profile.expects and not timeline.missing:
+                    how = "ends early: all that is expected of it was seen"
+                    load.stop()
             load.finish()
-            self._note_end(timeline, "ends")
+            self._note_end(timeline, how)
             self._settle(timeline, load)
         except KeyboardInterrupt:
             if self._ended is None:
