@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -127,12 +127,18 @@ class OverSsh:
             if self._connector is not None and self._connector.alive:
                 return self._connector
             self._drop()
-            with self._told():
-                opened = self._in_thread(lambda: SshConnector(self._settings))
-                connector = await asyncio.wait_for(opened, WHOLE_CONNECT_SECONDS + 2 * _LATE_SECONDS)
+            self._need_open()
+            opened = self._threads.submit(SshConnector, self._settings)
+            try:
+                with self._told():
+                    limit = WHOLE_CONNECT_SECONDS + 2 * _LATE_SECONDS
+                    connector = await asyncio.wait_for(asyncio.wrap_future(opened), limit)
+            except BaseException:
+                opened.add_done_callback(_close_late)  # whoever asked for it has gone
+                raise
             if self._closed:
-                connector.close()
-                raise SourceError(f"{self._name} is not watched any more", Reason.UNREACHABLE)
+                self._aside(connector.close)
+                self._need_open()
             self._connector = connector
             return connector
 
@@ -171,9 +177,12 @@ class OverSsh:
                 return b""
 
     def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        self._need_open()
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _need_open(self) -> None:
         if self._closed:
             raise SourceError(f"{self._name} is not watched any more", Reason.UNREACHABLE)
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _aside(self, work: Callable[[], None]) -> None:
         """Have something closed without waiting for it, though all of our threads may hang."""
@@ -219,6 +228,11 @@ class OverSsh:
                 f"put it there anew: ./sitemedic server setup {self._name}"
             )
             raise SourceError(text, Reason.GARBLED) from error
+
+
+def _close_late(opened: Future[SshConnector]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def _read(stream: SshStream, seconds: float) -> _Answer:

@@ -13,6 +13,7 @@ from exporter.containers.wrapper_answers import failure
 from tests.exporter.containers.followed import Followed, following
 from tests.remediator.wrapped import Wrapped, shells
 from tests.ssh_server import SshServer, running_ssh_server
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("sshd", "ssh-keygen")
 SHELLS = [
@@ -222,6 +223,30 @@ def test_events_of_others_are_not_passed_on_and_the_end_of_docker_is_the_end(
         assert process.stdout is not None
         told = process.stdout.read()
     assert told.splitlines() == ["sitemedic-wrapper 2", '{"n":"a"}', '{"n":"c"}', '{"n":"d"}']
+
+
+def test_a_connection_that_nobody_waits_for_any_more_is_closed_when_it_comes(ssh: SshServer) -> None:
+    async def run() -> None:
+        source = OverSsh("web-1", ssh.settings, 20)
+        await asyncio.to_thread(ssh.freeze)
+        try:
+            task = asyncio.create_task(source.machine())
+            await asyncio.to_thread(until, lambda: connections(ssh), 20, "the connection")
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        finally:
+            await asyncio.to_thread(ssh.thaw)
+        await asyncio.to_thread(until, lambda: not connections(ssh), 30, "its end")
+        await source.close()
+
+    asyncio.run(run())
+
+
+def connections(server: SshServer) -> list[str]:
+    """Return the established connections to the server, from our side."""
+    place = f"0100007F:{server.port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[2] == place and row[3] == "01"]
 
 
 def test_a_stream_that_nothing_is_said_on_goes_on(
