@@ -17,10 +17,11 @@ import requests
 
 from demo.app.bounds import Bounds
 from demo.stress.profiles import PROFILES
-from demo.stress.told import read
+from demo.stress.told import Endpoint, Progress, read
 from stack.errors import StackError
 from stack.story_seen import AttemptSeen, IncidentSeen, MailSeen, SiteSeen
 from stack.stress.load import running_load
+from stack.stress.screen import StressScreen
 from stack.stress.seen import AlertSeen, ContainerSeen, Look, alerts_seen, mailed_seen
 from stack.stress.services import need_application
 from stack.stress.timeline import Kind, Timeline
@@ -175,6 +176,39 @@ def test_the_most_that_a_container_used_is_kept() -> None:
     for cpu, memory in ((0.2, 80), (0.9, 70), (None, None)):
         timeline.take(replace(BEFORE, containers=(replace(IDLE, cpu=cpu, memory=memory),)))
     assert (timeline.peaks["demo-shop"].cpu, timeline.peaks["demo-shop"].memory) == (0.9, 80)
+
+
+def test_the_progress_tells_visitors_speed_failures_the_site_and_what_fires(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    timeline = Timeline(CPU, BEFORE)
+    timeline.take(replace(BEFORE, alerts=(ALERT,), sites={"shop": replace(UP, slow_since=101.0)}))
+    StressScreen().progress(12.0, 60.0, Progress(112.0, 8, 90, 3, 1, 9.5, 14.0, 2100.0), timeline)
+    line = capsys.readouterr().out
+    for word in ("12 of 60 s", "8 users", "9.5/s", "p50 14 ms, p95 2.1 s", "3 failed", "shop slow"):
+        assert word in line
+    assert line.rstrip().endswith("firing: ContainerHighCPU")
+
+
+def test_the_summary_has_one_line_of_time_the_load_and_what_was_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    timeline = Timeline(CPU, BEFORE)
+    timeline.loaded(101.0, "8 visitors begin")
+    timeline.take(replace(BEFORE, time=131.5, alerts=(ALERT,), containers=(replace(IDLE, cpu=0.9),)))
+    screen = StressScreen(to_error=True)
+    screen.told(timeline, 101.0)
+    screen.load(60.0, Progress(161.0, 0, 90, 3, 1, 9.5, 14.0, 2100.0), [Endpoint("/", 90, 3, 14, 20, 30)])
+    screen.saw(timeline)
+    told = capsys.readouterr()
+    assert told.out == ""
+    lines = [" ".join(line.split()) for line in told.err.splitlines()]
+    assert "0.0 s load 8 visitors begin" in lines
+    assert f"30.5 s alert firing ContainerHighCPU: {ALERT.summary}" in lines
+    assert "90 requests in 1m, 3 failed, 1 refused by the shop's own bounds" in lines
+    assert "/ 90 3 14 ms 20 ms 30 ms" in lines
+    assert "alerts 1 (ContainerHighCPU)" in lines
+    assert "still firing: ContainerHighCPU" in lines
 
 
 def test_a_service_that_does_not_answer_once_ends_nothing() -> None:
