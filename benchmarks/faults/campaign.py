@@ -26,7 +26,7 @@ from benchmarks.target import serving
 
 CALM = 3.0
 """Seconds without a fault, before and after."""
-WARM_AFTER, STORM_AFTER = 0.2, 0.4
+WARM_AFTER, STORM_AFTER = 0.15, 0.25
 """Shares of the probes."""
 _SCRAPED_EVERY = 5.0
 _WRITTEN_WITHIN = 2.0

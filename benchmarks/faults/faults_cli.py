@@ -1,6 +1,7 @@
 """`sitemedic dev faults`."""
 
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -48,6 +49,7 @@ def main(
     beside are watched, and its configuration is rewritten in mid-campaign. Ends with status 1 where something
     is wrong. docs/reliability.md.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with all that it started
     with tempfile.TemporaryDirectory(prefix="sitemedic-faults-") as made:
         folder = Path(keep or made).resolve()
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmarks.faults.world import BEHAVIOURS, Opened
 
-INTERVAL = 6.0
-LONG, SHORT = 5.0, 2.0
+INTERVAL, SELDOM = 8.0, 60.0
+"""Seconds between two probes of a site, and of a dear one."""
+LONG, SHORT = 7.0, 2.5
 """Seconds that a probe may take: where the answer ends by itself, and where only the timeout ends it."""
 BESIDE = "beside"
 BESIDE_SITES = 20
@@ -34,8 +35,11 @@ class Sites:
         dear = [name for name in found if BEHAVIOURS[name].dear]
         others = max(1, len(found) - len(dear))
         times = max(1, round((rate * INTERVAL - len(dear)) / others))
+        modules = {json.dumps(one.module): one.module for one in found.values()}
+        named = {key: f"module-{number}" for number, key in enumerate(modules)}
         sites = [
-            {"name": f"{name}.{number}", "url": one.target, "module": name,
+            {"name": f"{name}.{number}", "url": one.target, "module": named[json.dumps(one.module)],
+             "interval": SELDOM if name in dear else INTERVAL,
              "timeout": LONG if BEHAVIOURS[name].ends else SHORT}
             for name, one in found.items()
             for number in range(1 if name in dear else times)
@@ -43,10 +47,10 @@ class Sites:
         staying = tuple(site for at, site in enumerate(sites) if at % COMING_AND_GOING)
         going = tuple(site for at, site in enumerate(sites) if at % COMING_AND_GOING == 0)
         well = tuple(
-            {"name": f"{BESIDE}.{number}", "url": beside, "interval": 1.0, "timeout": 0.9}
+            {"name": f"{BESIDE}.{number}", "url": beside, "interval": 2.0, "timeout": 1.9}
             for number in range(BESIDE_SITES)
         )
-        return cls(file, {name: one.module for name, one in found.items()}, staying, going, well)
+        return cls(file, {named[key]: module for key, module in modules.items()}, staying, going, well)
 
     def write_beside(self) -> None:
         """Leave only those that are well."""
@@ -66,10 +70,11 @@ class Sites:
 
     def _write(self, sites: Iterable[Mapping[str, Any]]) -> None:
         fresh = self.file.with_suffix(".new")
-        text = {
+        parts = {
             "defaults": {"interval": INTERVAL},
             "modules": self.modules,
             "sites": [*self.beside, *sites],
         }
-        fresh.write_text(json.dumps(text), "utf-8")  # JSON is YAML
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in parts.items())  # JSON is YAML
+        fresh.write_text(text, "utf-8")
         fresh.replace(self.file)

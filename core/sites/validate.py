@@ -61,6 +61,9 @@ def _is_branch(step: int | str) -> bool:
 _BRANCHES = {"str", "int", "float", "bool", "list", "dict", "none"}
 
 
+_OF_SHAPE = {"model_type", "model_attributes_type", "dict_type", "list_type", "tuple_type"}
+
+
 def _message(finding: Any) -> str:
     kind, context = finding["type"], finding.get("ctx", {})
     if kind == "missing":
@@ -69,7 +72,9 @@ def _message(finding: Any) -> str:
         return str(context.get("error", finding["msg"]))
     message = finding["msg"].removeprefix("Input ")
     got = finding["input"]
-    if isinstance(got, str | int | float | bool) and len(str(got)) <= 80:
+    # What stands where a mapping or a list is meant may be a password: basic_auth: me:hunter2.
+    shown = kind not in _OF_SHAPE
+    if shown and isinstance(got, str | int | float | bool) and len(str(got)) <= 80:
         return f"{message} (got {got!r})"
     return str(message)
 
