@@ -58,7 +58,7 @@ class Stress:
         self.screen.heading(f"STRESS {self.profile.name}: {self.profile.what}, for {length}, at {self.url}")
         self.screen.note("Ctrl-C ends the load, and tells what happened so far")
         if old := sorted({one.name for one in timeline.before.alerts or () if one.firing}):
-            self.screen.note(f"Fires already, and is not the load's doing: {', '.join(old)}")
+            self.screen.note(f"Fires already, and is not this load's doing: {', '.join(old)}")
 
     def _begin(self, timeline: Timeline, load: Load) -> None:
         """Wait until the load says that it begins: Locust takes some seconds to start."""
@@ -73,7 +73,7 @@ class Stress:
             how = "ends"
             while load.running:
                 self._look(timeline, load)
-                if self.until_seen and self.profile.expects and not timeline.missing:
+                if self.until_seen and timeline.expected and not timeline.missing:
                     how = "ends early: all that is expected of it was seen"
                     load.stop()
             load.finish()
@@ -117,9 +117,9 @@ class Stress:
         self.screen.told(timeline, self._begun)
         self.screen.load(took, load.last, load.endpoints)
         self.screen.saw(timeline)
-        if complete and self.profile.expects:
+        if complete and timeline.expected:
             absent = timeline.missing
-            text = f"not seen: {', '.join(absent)}" if absent else ", ".join(self.profile.expects)
+            text = f"not seen: {', '.join(absent)}" if absent else ", ".join(timeline.expected)
             self.screen.summary(not absent, f"{text} (expected of this profile at the demo's thresholds)")
         if self.as_json:
             click.echo(json.dumps(self._answer(timeline, load, complete, took), indent=2))
@@ -145,7 +145,7 @@ class Stress:
             "mails": of(Kind.MAIL),
             "actions": of(Kind.ACTION),
             "still_firing": timeline.firing,
-            "expected": list(self.profile.expects),
+            "expected": timeline.expected,
             "not_seen": timeline.missing,
             "timeline": moments,
         }

@@ -86,13 +86,18 @@ class Timeline:
         return any(one.closed_at is None and one.state != "needs_human" for one in new)
 
     @property
+    def expected(self) -> list[str]:
+        """Return the alerts that the profile leads to, less those that fired before it: these go on."""
+        old = {one.name for one in self.before.alerts or () if one.firing}
+        return [name for name in self.profile.expects if name not in old]
+
+    @property
     def missing(self) -> list[str]:
-        """Return what the profile expects, and has not been seen: alerts, and their mails."""
-        fired = self._named(Kind.ALERT)
-        mailed = self._named(Kind.MAIL)
-        absent = [name for name in self.profile.expects if name not in fired]
+        """Return what is expected and has not been seen: alerts, and their mails."""
+        fired, mailed = self._named(Kind.ALERT), self._named(Kind.MAIL)
+        absent = [name for name in self.expected if name not in fired]
         if self.before.mails is not None:
-            absent += [f"a mail about {name}" for name in self.profile.expects if name not in mailed]
+            absent += [f"a mail about {name}" for name in self.expected if name not in mailed]
         return absent
 
     def _named(self, kind: Kind) -> set[str]:

@@ -88,7 +88,7 @@ def told(timeline: Timeline) -> list[tuple[float, Kind, str]]:
 def test_what_was_there_before_the_load_is_none_of_its_doing() -> None:
     timeline = Timeline(CPU, replace(BEFORE, alerts=(ALERT,)))
     assert timeline.take(replace(BEFORE, time=101.0, alerts=(ALERT,))) == []
-    assert timeline.firing == []
+    assert (timeline.firing, timeline.expected, timeline.missing) == ([], [], [])
     timeline.take(replace(BEFORE, time=102.0, alerts=()))
     assert [moment.kind for moment in timeline.take(replace(BEFORE, time=103.0, alerts=(ALERT,)))] == [
         Kind.ALERT
