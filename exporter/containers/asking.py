@@ -58,7 +58,7 @@ class Asking:
         """Note that the engine answers, but not to this (None: that it does again)."""
         said = error.message if error is not None else ""
         if error is not None and self._asides.get(what) != said:
-            _log.warning(f"no {what} of containers", extra=_why(self.server, error))
+            _log.warning("containers are watched in part only", extra=_why(self.server, error, lacking=what))
         self._asides[what] = said
 
     def speaks(self) -> bool:
@@ -81,8 +81,8 @@ class Asking:
             calls.seconds += time.monotonic() - began
 
 
-def _why(server: str, error: SourceError) -> dict[str, object]:
-    return fields(server=server, reason=error.reason, detail=error.message)
+def _why(server: str, error: SourceError, **more: str) -> dict[str, object]:
+    return fields(server=server, **more, reason=error.reason, detail=error.message)
 
 
 class Backoff:

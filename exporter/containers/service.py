@@ -16,7 +16,7 @@ _AT_ONCE = 16
 """Servers that are being connected to at a time."""
 _PIECE = 64 * 1024
 """Characters after which the loop is given back."""
-_STEP = 20
+_STEP = 5
 """Containers whose lines are rendered before it is."""
 
 

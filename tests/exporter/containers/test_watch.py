@@ -15,6 +15,7 @@ from core.servers.server import DockerApi, Server
 from exporter.containers import asking
 from exporter.containers.known import Known
 from exporter.containers.model import Reason, SourceError, State
+from exporter.containers.page import section
 from exporter.containers.service import Containers
 from exporter.containers.watch import Timing
 from tests.exporter.containers.told import ToldSource, container, event, on_a_loop, usage, watched
@@ -145,7 +146,7 @@ async def test_lists_go_on_without_events(caplog: pytest.LogCaptureFixture):
         assert server(containers)["up"]
         assert source.closed == 0
     said = [record.getMessage() for record in caplog.records]
-    assert said.count("no events of containers") == 1
+    assert said.count("containers are watched in part only") == 1
 
 
 @on_a_loop
@@ -288,3 +289,23 @@ async def test_every_family_stands_once_and_the_page_can_be_read():
     assert samples["container_spec_memory_limit_bytes", "db"] == 0
     assert ("container_oom_events_total", "db") not in samples
     assert samples["sitemedic_containers", None] == 2
+
+
+@on_a_loop
+async def test_what_strangers_have_named_is_only_text_on_the_page():
+    evil = "<script>alert(1)</script>"
+    source = ToldSource(there=[container(evil)])
+    async with running(source) as containers:
+        await until(lambda: evil in told(containers), "the first list")
+        source.fails = SourceError(f"it says {evil}", Reason.GARBLED)
+        source.stream.put_nowait(source.fails)
+        await until(lambda: server(containers)["up"] is False, "the failure")
+        page = section(containers)
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;") == 2
+    assert "garbled: it says" in page
+
+
+@on_a_loop
+async def test_where_nothing_is_watched_the_page_says_nothing_of_it():
+    assert section(Containers(lambda _: ToldSource())) == ""

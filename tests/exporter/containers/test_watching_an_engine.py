@@ -111,6 +111,7 @@ def test_every_start_of_a_crash_loop_is_counted(seen: Watching) -> None:
     assert seen.value("sitemedic_container_exit_code", name="loops") == 3
 
 
+@pytest.mark.full
 def test_a_container_made_anew_under_its_name_goes_on_with_its_counters(seen: Watching) -> None:
     first = seen.engine.run("phoenix")
     seen.until_state("phoenix", "running")
