@@ -1,5 +1,6 @@
 """The book of heartbeats as plain data, for the file that survives a restart; times in unix seconds."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +22,12 @@ def as_plain(listened: Moment, heard: Mapping[str, Heard]) -> dict[str, Any]:
 def restored(book: Mapping[str, Any], now: Moment) -> tuple[Moment, dict[str, Heard]]:
     """Return until when it was listened, and what was known then.
 
-    Raises ValueError, TypeError or KeyError for what is no such book.
+    Raises ValueError, TypeError, KeyError or OverflowError for what is no such book.
     """
     if book["version"] != VERSION:
         raise ValueError(f"it is of another version ({book['version']!r})")
+    if not isinstance(book["heartbeats"], dict):
+        raise TypeError("its heartbeats are no mapping")
     heard = {str(name): _heard(one, now) for name, one in book["heartbeats"].items()}
     return _moment(book["listened"], now), heard
 
@@ -61,5 +64,7 @@ def _heard(plain: Mapping[str, Any], now: Moment) -> Heard:
 
 def _moment(wall: float, now: Moment) -> Moment:
     """Read a time; one that is still to come was written before the clock was set back, and is now."""
+    if not math.isfinite(wall):
+        raise ValueError("a time in it is none")
     told = min(float(wall), now.wall)
     return Moment(told, now.monotonic - (now.wall - told))

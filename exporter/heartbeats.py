@@ -169,7 +169,7 @@ class Heartbeats:
         try:
             book = self._file.read()
             listened, heard = restored(book, now) if book is not None else (now, {})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
             self._health.heartbeat_file_errors.inc()
             _log.warning("heartbeats cannot be read; their time begins anew", extra=fields(reason=error))
             return {}

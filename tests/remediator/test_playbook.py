@@ -127,6 +127,8 @@ TABLE = [
     ("timeout", ("auth", OFF), (), ALL, Reason.CANNOT_ENTER),
     ("dns", ("unreachable", RUNS), (), ALL, Reason.FOR_A_HUMAN),
     ("certificate", ("ok", EXITED), (), ALL, Reason.FOR_A_HUMAN),
+    ("silent", ("ok", EXITED), (), ALL, Reason.FOR_A_HUMAN),
+    ("failed", ("ok", EXITED), (), ALL, Reason.FOR_A_HUMAN),
 ]  # fmt: skip
 
 
