@@ -148,7 +148,9 @@ def test_no_hostile_command_of_the_table_reaches_docker(tmp_path: Path, shell: t
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("number", [120, pytest.param(1500, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "number", [120, pytest.param(1500, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+)
 def test_no_mutation_of_a_real_command_gets_through(
     tmp_path: Path, shell: tuple[str, ...], number: int
 ) -> None:
