@@ -260,6 +260,7 @@ def test_killed_after_the_act_and_upgraded_from_an_older_database_it_goes_on(
         for table in ("approvals", "storms"):
             older.execute(f"DROP TABLE {table}")
         older.execute("ALTER TABLE pauses DROP COLUMN until")
+        older.execute("ALTER TABLE incidents DROP COLUMN alert")
         older.execute("UPDATE meta SET value = 2 WHERE name = 'schema_version'")
         older.commit()
     again = start()

@@ -74,6 +74,7 @@ def test_an_older_database_gets_the_triggers_too(tmp_path: Path) -> None:
     for table in ("approvals", "storms"):
         older.execute(f"DROP TABLE {table}")
     older.execute("ALTER TABLE pauses DROP COLUMN until")
+    older.execute("ALTER TABLE incidents DROP COLUMN alert")
     older.execute("UPDATE meta SET value = 2 WHERE name = 'schema_version'")
     older.execute("INSERT INTO events (time, kind, text, data) VALUES (1, 'k', 't', '{}')")
     older.commit()

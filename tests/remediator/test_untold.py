@@ -277,7 +277,7 @@ def test_a_database_of_the_version_before_is_brought_to_this_one(tmp_path: Path)
         connection.execute(text("DROP TABLE storms"))
         connection.execute(text("ALTER TABLE pauses DROP COLUMN until"))
         connection.execute(text("DROP INDEX incidents_by_mailed"))
-        for column in ("outage", "mailed", "mailed_at"):
+        for column in ("outage", "mailed", "mailed_at", "alert"):
             connection.execute(text(f"ALTER TABLE incidents DROP COLUMN {column}"))
         connection.execute(text("UPDATE meta SET value = 1 WHERE name = 'schema_version'"))
     store.prepare()
