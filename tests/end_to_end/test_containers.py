@@ -96,13 +96,14 @@ def watched(engine: DockerEngine, tmp_path: Path) -> Iterator[Watched]:
 
 
 def test_a_killed_container_is_healed_before_its_site_is_down_and_nobody_is_mailed(
-    watched: Watched, measured: Callable[[str], None]
+    watched: Watched, record_property: Callable[[str, object], None]
 ) -> None:
     killed = time.time()
     watched.site.engine.docker("kill", NAME)
     incident = watched.until_incident("recovered")
     opened, closed = incident["opened_at"] - killed, incident["closed_at"] - killed
-    measured(f"docker kill: under healing after {opened:.1f} s, proved after {closed:.1f} s")
+    told = f"docker kill: under healing after {opened:.1f} s, proved after {closed:.1f} s"
+    record_property("measured", told)
     assert (incident["alert"], incident["outcome"]) == ("ContainerDown", "healed")
     assert [attempt["action"] for attempt in incident["attempts"]] == ["restart_container"]
     assert incident["attempts"][0]["evidence"]["container"]["exit_code"] == 137
