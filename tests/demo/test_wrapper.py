@@ -81,6 +81,7 @@ async def measure(machine: RunningMachine) -> tuple[float, float]:
         return seen, counted
 
 
+@pytest.mark.full
 def test_the_cpu_that_the_exporter_sees_is_what_the_shop_burns_and_at_most_its_limit(
     machine: RunningMachine,
 ) -> None:
@@ -89,6 +90,7 @@ def test_the_cpu_that_the_exporter_sees_is_what_the_shop_burns_and_at_most_its_l
     assert 0.05 < seen < CPU_LIMIT * 1.1
 
 
+@pytest.mark.full
 def test_memory_that_is_held_is_seen(machine: RunningMachine) -> None:
     async def memory() -> int:
         async with watched(machine) as source:
@@ -131,6 +133,7 @@ async def stream_of_a_moment(machine: RunningMachine) -> None:
         await asyncio.wait([waiting])
 
 
+@pytest.mark.full
 def test_a_stream_that_nobody_reads_any_more_leaves_no_process(machine: RunningMachine) -> None:
     asyncio.run(stream_of_a_moment(machine))
     until(lambda: streaming(machine.folder) == [], 30, "the command to end")

@@ -263,6 +263,7 @@ def test_the_load_is_what_its_profile_says_and_tells_its_figures_though_it_is_en
     assert load.last.requests == sum(one.requests for one in load.endpoints)
 
 
+@pytest.mark.full
 def test_a_load_ends_by_itself(tmp_path: Path) -> None:
     with application(tmp_path) as url, running_load("light", url, 2) as load:
         until(lambda: not load.running, 60, "its end")
@@ -271,6 +272,7 @@ def test_a_load_ends_by_itself(tmp_path: Path) -> None:
         assert load.last.users == 0
 
 
+@pytest.mark.full
 def test_the_load_ends_with_whoever_began_it(tmp_path: Path) -> None:
     code = (
         "import time\nfrom stack.stress.load import running_load\n"
