@@ -35,6 +35,19 @@ def file_faults(document: Document) -> list[Fault]:
     return faults
 
 
+def api_file_faults(document: Document) -> list[Fault]:
+    """Return which files for Docker's API cannot be read: only who watches containers needs them."""
+    faults = []
+    for name, server in servers(document).items():
+        for key in ("ca_file", "cert_file", "key_file"):
+            path = getattr(server.docker_api, key, None)
+            if path is not None and not os.access(path, os.R_OK):
+                faults.append(
+                    document.fault(None, f"servers.{name}.docker_api.{key}", f"cannot read {path}")
+                )
+    return faults
+
+
 def _key_faults(document: Document, path: str, ssh: SshSettings) -> Iterator[Fault]:
     key, known = ssh.key_file, ssh.known_hosts_file
     if key is None:

@@ -12,7 +12,7 @@ import click
 from core.environment import load_environment
 from core.faults import ConfigError, Fault
 from core.secrets import MASK
-from core.servers.schema import file_faults, servers
+from core.servers.schema import api_file_faults, file_faults, servers
 from core.sites import Document, load
 from exporter.configuration import refuse_unreadable_files
 from stack import checked
@@ -76,7 +76,7 @@ def _read(file: Path, data: Path) -> tuple[Document, Mapping[str, str], Settings
     faults: list[Fault] = []
     document = _collected(lambda: load(file, PARTS), faults)
     if document is not None:
-        faults.extend(file_faults(document))
+        faults.extend([*file_faults(document), *api_file_faults(document)])
         _collected(lambda: refuse_unreadable_files(document), faults)
     environ = _collected(lambda: load_environment(file.absolute().parent), faults)
     settings = _collected(lambda: load_settings(environ or {}, data), faults)

@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from core.faults import ConfigError
+from core.servers.schema import api_file_faults
 from core.servers.server import DockerApi
+from core.sites import load
 from exporter.configuration import read
 from exporter.containers.plan import Thresholds
 from exporter.schema import PART
@@ -69,6 +71,17 @@ def test_the_api_beside_ssh_has_its_paths_from_the_files_folder(tmp_path):
     assert found.server.docker_api == DockerApi("tcp://10.0.0.1:2376", **absolute)
 
 
+def test_a_file_of_the_api_that_cannot_be_read_is_told_by_the_check(tmp_path):
+    files = {"ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem"}
+    web = {"docker": "local", "docker_api": {"url": "tcp://10.0.0.1:2376", **files}}
+    of(tmp_path, servers={"web-1": web}, sites=[site(recover=WEB)])
+    (tmp_path / "ca.pem").touch()
+    (tmp_path / "cert.pem").touch()
+    found = api_file_faults(load(tmp_path / "sites.yml", PARTS))
+    place = "sites.yml: servers.web-1.docker_api.key_file"
+    assert [str(fault) for fault in found] == [f"{place}: cannot read {tmp_path / 'key.pem'}"]
+
+
 def test_an_exporter_that_does_not_read_servers_watches_none(tmp_path):
     (tmp_path / "sites.yml").write_text(yaml.safe_dump({"sites": [site()]}))
     assert read(tmp_path / "sites.yml", (PART,)).containers == ()
@@ -108,7 +121,9 @@ def test_thresholds_that_nothing_is_measured_against_are_a_fault(tmp_path):
         ],
     )
     assert found == [
-        "sites.yml: sites[0].container: nothing says which container it lives in: "
-        "add recover: {server: …, container: …}",
+        (
+            "sites.yml: sites[0].container: nothing says which container it lives in: "
+            "add recover: {server: …, container: …}"
+        ),
         "sites.yml: sites[1].container: nothing there is watched: take servers.web-1.containers: off away",
     ]
