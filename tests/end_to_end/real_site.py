@@ -58,7 +58,7 @@ class RealSite:
         }
         return {
             "defaults": {"interval": "1s", "timeout": "800ms", "email": ["ops@acme.example"]},
-            "servers": {"web-1": {"ssh": ssh}},
+            "servers": {"web-1": {"ssh": ssh, "containers": "off"}},  # its site's own alert is what counts here
             "sites": [
                 {
                     "name": NAME,
