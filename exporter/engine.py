@@ -68,6 +68,8 @@ class Engine:
         self._waiting: dict[Any, asyncio.Future[Ending]] = {}
         self._watched: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings = float("inf")
+        """When the timer rings; it cannot be asked: uvloop has one without `when` for what is due now."""
         self._due = float("inf")
         self._kicked = False
         self._closed = False
@@ -139,11 +141,17 @@ class Engine:
                 # Already gone from the epoll where libcurl closed the descriptor first.
                 with contextlib.suppress(OSError):
                     self._epoll.unregister(descriptor)
-        elif descriptor in self._watched:
-            self._epoll.modify(descriptor, _WANTS[what])
         else:
+            # What raises here ends every transfer, and all that come after it: libcurl gives itself up.
+            try:
+                (self._epoll.modify if descriptor in self._watched else self._epoll.register)(
+                    descriptor, _WANTS[what]
+                )
+            except FileNotFoundError:  # closed, and opened anew for another
+                self._epoll.register(descriptor, _WANTS[what])
+            except FileExistsError:
+                self._epoll.modify(descriptor, _WANTS[what])
             self._watched.add(descriptor)
-            self._epoll.register(descriptor, _WANTS[what])
 
     def _on_timer(self, milliseconds: int) -> None:
         """Note when libcurl wants to be called. A timer that comes too early asks again by itself."""
@@ -156,12 +164,13 @@ class Engine:
                 self._loop.call_soon(self._kick)
         else:
             self._due = self._loop.time() + milliseconds / 1000
-            if self._timer is None or self._timer.when() > self._due:
+            if self._timer is None or self._rings > self._due:
                 self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._rings = self._due
         self._timer = self._loop.call_at(self._due, self._on_due)
 
     def _kick(self) -> None:

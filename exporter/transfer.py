@@ -121,7 +121,7 @@ def failure(curl: Any, ending: Ending, *, secure: bool, proxied: bool = False) -
         return _unconnected(curl.getinfo(pycurl.OS_ERRNO))
     if code == pycurl.E_SSL_CONNECT_ERROR:
         return _no_handshake(curl.getinfo(pycurl.OS_ERRNO), message)
-    if code in _CLOSED or (code in _OF_HTTP2 and _CUT_STREAM.search(message)):
+    if code in _CLOSED or (code in _OF_HTTP2 and (not message or _CUT_STREAM.search(message))):
         return _closed(curl, code, message)
     reason, sentence = _SENTENCES.get(code, (Reason.ERROR, "{} (libcurl code " + str(code) + ")"))
     return reason, sentence.format(_plain(message))

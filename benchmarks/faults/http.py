@@ -118,8 +118,8 @@ WELL = {
 
 WRONG = {
     "500": _said(answer("500 Oops")),
-    "circle": _http(spoken(circle)),
-    "maze": _http(spoken(maze)),
+    "circle": _http(spoken(circle), dear=True),
+    "maze": _http(spoken(maze), dear=True),
     "redirects-nowhere": _said(answer("302 Found", b"", "Location: ftp://a/")),
     "redirects-to-nobody": _said(answer("302 Found", b"", "Location: http://127.0.0.1:1/")),
     "body-lacks": _said(answer(), options={"fail_if_body_not_matches_regexp": ["Welcome"]}),

@@ -11,8 +11,9 @@ from benchmarks.faults.world import BEHAVIOURS, Opened
 
 INTERVAL, SELDOM = 8.0, 60.0
 """Seconds between two probes of a site, and of a dear one."""
-LONG, SHORT = 7.0, 2.5
-"""Seconds that a probe may take: where the answer ends by itself, and where only the timeout ends it."""
+LONG, SHORT, PATIENT = 7.0, 2.5, 40.0
+"""Seconds that a probe may take: where the answer ends by itself, and where only the timeout ends it, and
+where the answer is dear."""
 BESIDE = "beside"
 BESIDE_SITES = 20
 COMING_AND_GOING = 3
@@ -40,7 +41,7 @@ class Sites:
         sites = [
             {"name": f"{name}.{number}", "url": one.target, "module": named[json.dumps(one.module)],
              "interval": SELDOM if name in dear else INTERVAL,
-             "timeout": LONG if BEHAVIOURS[name].ends else SHORT}
+             "timeout": (PATIENT if name in dear else LONG) if BEHAVIOURS[name].ends else SHORT}
             for name, one in found.items()
             for number in range(1 if name in dear else times)
         ]  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from exporter.engine import Engine, EngineClosedError
 from exporter.probe import Probers
 from exporter.reason import Reason
+from exporter.result import Result
 from tests.exporter.loopback import always, answer, eventually, http_module, run, serving, tcp_module
 from tests.ports import free_port
 
@@ -154,3 +155,17 @@ def test_it_also_runs_on_asyncios_own_loop():
             return (await probers.probe(f"http://localhost:{port}/", http_module(), 5)).success
 
     assert asyncio.run(test())
+
+
+def test_a_timer_that_is_due_at_once_ends_no_transfer():
+    async def test() -> list[Result]:
+        async with serving(always(answer())) as port, Probers.start() as probers:
+            probing = asyncio.create_task(probers.probe(f"http://127.0.0.1:{port}/", http_module(), 5))
+            await asyncio.sleep(0)
+            # As when the loop was late: uvloop answers such a call with a handle that does not tell its time.
+            probers.engine._due = asyncio.get_running_loop().time()
+            probers.engine._arm()
+            probers.engine._on_timer(1000)
+            return [await probing, await probers.probe(f"http://127.0.0.1:{port}/", http_module(), 5)]
+
+    assert [result.reason for result in run(test())] == [None, None]
