@@ -42,9 +42,7 @@ def api_file_faults(document: Document) -> list[Fault]:
         for key in ("ca_file", "cert_file", "key_file"):
             path = getattr(server.docker_api, key, None)
             if path is not None and not os.access(path, os.R_OK):
-                faults.append(
-                    document.fault(None, f"servers.{name}.docker_api.{key}", f"cannot read {path}")
-                )
+                faults.append(document.fault(None, f"servers.{name}.docker_api.{key}", f"cannot read {path}"))
     return faults
 
 
