@@ -58,7 +58,8 @@ class RealSite:
         }
         return {
             "defaults": {"interval": "1s", "timeout": "800ms", "email": ["ops@acme.example"]},
-            "servers": {"web-1": {"ssh": ssh, "containers": "off"}},  # its site's own alert is what counts here
+            # Not its container's alert: the site's own is what is on trial.
+            "servers": {"web-1": {"ssh": ssh, "containers": "off"}},
             "sites": [
                 {
                     "name": NAME,
