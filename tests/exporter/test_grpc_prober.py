@@ -110,11 +110,15 @@ def test_what_is_no_health_check_has_its_reason(servers: Servers):
     async def hang(*_: object) -> None:
         await asyncio.sleep(30)
 
+    async def babble(_: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"garbage" * 9)
+        await reader.read()  # who closes while something is unread breaks off
+
     async def test() -> list[Result]:
         http1 = context(trustme.CA(), "127.0.0.1")
         async with (
             serving(always(answer())) as web, serving(hang, reads=False) as hanging,
-            serving(always(b"garbage"), reads=False) as garbage,
+            serving(babble, reads=False) as garbage,
             serving(always(answer()), http1) as secure_web,
         ):  # fmt: skip
             ports = (web, hanging, garbage, free_port(), servers.without_health)
