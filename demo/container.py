@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -63,6 +63,7 @@ class Container:
     logs: deque[LogLine] = field(default_factory=lambda: deque(maxlen=KEPT_LOG_LINES))
     _process: asyncio.subprocess.Process | None = None
     _watcher: asyncio.Task[None] | None = None
+    _confined: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -148,11 +149,11 @@ class Container:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_confined(os.getpid()),
+            preexec_fn=die_with_parent(os.getpid()),
             start_new_session=True,
         )
         self.status, self.exit_code, self.started_at = "running", 0, now()
-        self.oom_killed = False
+        self.oom_killed = self._confined = False
         self.starts += 1
         self._watcher = asyncio.create_task(self._watch(self._process))
         self._tell("start")
@@ -207,18 +208,18 @@ class Container:
 
     async def _read(self, stream: asyncio.StreamReader, name: str) -> None:
         while line := await stream.readline():
+            if name == "stdout" and not self._confined:
+                self._confined = True
+                _keep_to_one_core(self.pid)
             self.logs.append(LogLine(now(), name, line.decode(errors="replace").rstrip("\n")))
 
 
-def _confined(parent: int) -> Callable[[], None]:
-    """Make a `preexec_fn` that keeps the container to one core, and has it end with its server."""
-    tie, core = die_with_parent(parent), max(os.sched_getaffinity(0))
-
-    def confine() -> None:
-        tie()
-        os.sched_setaffinity(0, {core})
-
-    return confine
+def _keep_to_one_core(pid: int) -> None:
+    """Confine a process and all its threads, once it runs: while it starts it has one thread only."""
+    core = max(os.sched_getaffinity(0))
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
 
 
 def now() -> str:

@@ -23,6 +23,7 @@ from stack.settings import kept_token
 from stack.supervise import Service
 
 PROGRAMS = ("sshd", "ssh-keygen")
+_PATIENCE = 60.0  # the site is an application of some size, on a machine that starts everything at once
 _STATE = ("prometheus", "alertmanager", "rendered", "mailbox")
 # What a user's .env says of the real world has no place in the demo.
 _REAL = (
@@ -165,6 +166,7 @@ def _part(
         log=home.log(name),
         healthy=healthy,
         address=address,
+        patience=_PATIENCE,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -61,6 +62,16 @@ async def see(machine: RunningMachine) -> None:
 
 def test_the_exporter_sees_the_container_and_what_it_uses(machine: RunningMachine) -> None:
     asyncio.run(see(machine))
+
+
+def test_the_container_is_kept_to_the_one_core_that_is_its_limit(machine: RunningMachine) -> None:
+    tasks = Path(f"/proc/{machine.state()['container']['pid']}/task")  # type: ignore[index]
+
+    def cores() -> list[int]:
+        return [len(os.sched_getaffinity(int(thread.name))) for thread in tasks.iterdir()]
+
+    until(lambda: set(cores()) == {1}, 30, "its threads to be confined")
+    assert len(cores()) > 10
 
 
 async def measure(machine: RunningMachine) -> tuple[float, float]:
