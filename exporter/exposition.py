@@ -16,12 +16,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 WORTH_KEEPING = 5.0
 """Seconds between a site's probes from which on its lines are rendered ahead of the scrape.
 
-That keeps a scrape of 10,000 sites quick, but costs a sixth of a probe. Sites probed several times
+That keeps a scrape of 10,000 sites quick, but costs a tenth of a probe. Sites probed several times
 between two scrapes are left to the scrape: there can be but few of them.
 """
 
 _PIECE = 64 * 1024
-"""Characters after which the loop is given back: about half a millisecond of joining and gzip."""
+"""Characters after which the loop is given back: about a quarter of a millisecond of joining and gzip."""
 _GROUP = 25
 """Sites whose lines are joined in one go: half a millisecond where none of them are ready yet."""
 _NO_RESULT = ("",) * len(RESULT)
