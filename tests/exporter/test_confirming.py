@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -22,22 +22,10 @@ GOOD = Result(success=True, reason=None, detail="", time=0.0, duration=0.1)
 BAD = GOOD._replace(success=False, reason=Reason.TIMEOUT)
 
 
-def watched(name: str = "shop", retries: int = 1, **more: object) -> WatchedSite:
+def watched(name: str = "shop", retries: int = 1, heartbeat: Heartbeat | None = None) -> WatchedSite:
     module = BUILT_IN["http_2xx"]
-    return WatchedSite(
-        name,
-        "u:x",
-        "http://x/",
-        module,
-        15.0,
-        5.0,
-        30.0,
-        None,
-        0.999,
-        (),
-        retries,
-        **more,  # type: ignore[arg-type]
-    )
+    known = WatchedSite(name, "u:x", "http://x/", module, 15.0, 5.0, 30.0, None, 0.999, ())
+    return replace(known, retries=retries, heartbeat=heartbeat)
 
 
 @dataclass
