@@ -119,7 +119,11 @@ class Stress:
         self.screen.saw(timeline)
         if complete and timeline.expected:
             absent = timeline.missing
-            text = f"not seen: {', '.join(absent)}" if absent else ", ".join(timeline.expected)
+            text = (
+                f"not seen: {', '.join(absent)}. Was the load too short?"
+                if absent
+                else ", ".join(timeline.expected)
+            )
             self.screen.summary(not absent, f"{text} (expected of this profile at the demo's thresholds)")
         if self.as_json:
             click.echo(json.dumps(self._answer(timeline, load, complete, took), indent=2))

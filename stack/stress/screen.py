@@ -1,5 +1,6 @@
 """What a person sees of a load: how it goes while it runs, and at the end all that happened, in its order."""
 
+import shutil
 from collections.abc import Sequence
 
 import click
@@ -42,7 +43,7 @@ class StressScreen(Screen):
         words += [_sites(timeline), f"firing: {', '.join(timeline.firing) or 'none'}"]
         line = " · ".join(words)
         if self.is_terminal:
-            self._transient(line)
+            self._transient(line[: shutil.get_terminal_size().columns - 1])  # a second line would stay
         elif seconds - self._printed >= _SELDOM:
             self._printed = seconds
             self.note(line)
