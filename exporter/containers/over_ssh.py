@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +22,7 @@ from core.servers.ssh_stream import SshStream
 from exporter.containers.cgroups import Clock, usages_of
 from exporter.containers.docker_json import NOT_DOCKERS, container_of, event_of
 from exporter.containers.model import Container, Event, Machine, Reason, SourceError, Usage
+from exporter.containers.threads import BusyError, Threads
 from exporter.containers.wrapper_answers import failure, first_line_fault
 
 CALL_SECONDS = 15.0
@@ -30,6 +31,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _LATE_SECONDS = 5.0
 _LONGEST_EVENT = 64 * 1024
 _STEP_SECONDS = 10.0
+_MOST_THREADS = 6
 _REASONS = {
     Why.UNREACHABLE: Reason.UNREACHABLE,
     Why.CANNOT_TELL: Reason.UNREACHABLE,
@@ -54,7 +56,7 @@ class OverSsh:
         self._call_seconds = call_seconds
         self._connector: SshConnector | None = None
         self._opening = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(4, f"containers of {name}")
+        self._threads = Threads(_MOST_THREADS, f"containers of {name}")
         self._clock = Clock()
         self._closed = False
 
@@ -99,7 +101,6 @@ class OverSsh:
         connector, self._connector = self._connector, None
         if connector is not None:
             self._aside(connector.close)
-        self._threads.shutdown(wait=False)
 
     async def _ask(self, verb: str) -> str:
         """Return what a verb answers, without its first line."""
@@ -128,7 +129,7 @@ class OverSsh:
                 return self._connector
             self._drop()
             self._need_open()
-            opened = self._threads.submit(SshConnector, self._settings)
+            opened = self._submit(lambda: SshConnector(self._settings))
             try:
                 with self._told():
                     limit = WHOLE_CONNECT_SECONDS + 2 * _LATE_SECONDS
@@ -178,7 +179,14 @@ class OverSsh:
 
     def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
         self._need_open()
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return asyncio.wrap_future(self._submit(work))
+
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        try:
+            return self._threads.submit(work)
+        except BusyError as error:
+            text = f"{self._name} has not answered what it was asked before: is it overloaded?"
+            raise SourceError(text, Reason.TIMEOUT) from error
 
     def _need_open(self) -> None:
         if self._closed:

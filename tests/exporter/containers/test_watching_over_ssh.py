@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from exporter.containers.service import Containers
 from tests.docker_engine import DockerEngine, needs_docker, running_engine
 from tests.exporter.containers.told import on_a_loop, watched
+from tests.exporter.running import exporter
+from tests.ports import free_port
 from tests.remediator.wrapped import Wrapped
-from tests.ssh_server import SshServer, running_ssh_server
+from tests.ssh_server import SshServer, make_key, running_ssh_server
 
 pytestmark = [*needs_docker, pytest.mark.full]
 
@@ -73,3 +76,19 @@ async def _cut_and_gone(containers: Containers, ssh: SshServer, engine: DockerEn
     await asyncio.to_thread(engine.docker, "start", "shop")
     await until(lambda: server()["up"] and shop()["state"] == "running", "it to be watched again")
     assert shop()["restarts"] == 2
+
+
+def test_an_exporter_ends_at_once_though_a_server_says_nothing(tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ssh = {"host": "127.0.0.1", "port": silent.getsockname()[1], "key_file": str(key)}
+        configuration = {
+            "servers": {"web-1": {"ssh": ssh, "containers": [{"name": "*"}]}},
+            "sites": [{"name": "nobody", "url": f"tcp://127.0.0.1:{free_port()}", "interval": "60s"}],
+        }
+        with exporter(tmp_path, configuration, program=("stack", "exporter")) as running:
+            silent.settimeout(30)
+            connection, _ = silent.accept()  # now a thread waits for the server's first word
+            with connection:
+                running.process.terminate()
+                assert running.process.wait(6) == 0  # that thread would wait for 10 s
