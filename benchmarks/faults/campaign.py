@@ -60,6 +60,8 @@ class Outcome:
     marks: dict[str, int] = field(default_factory=dict)
     """How many samples there were at the end of each part."""
     storm: Storm | None = None
+    held: int = 0
+    """Descriptors shortly after the last reload."""
     lost: list[str] = field(default_factory=list)
     first: Scrape | None = None
     last: Scrape | None = None
@@ -102,6 +104,9 @@ class Campaign:
         self._sites.write_beside()
         self._reload()
         self._go_on(1, "the last ones")
+        # What was under way at a reload may be held (gc.freeze) until the next one.
+        outcome.held = outcome.watch.look(outcome.ledger.probes).descriptors
+        self._reload()
         self._go_on(CALM, "calm after")
         return outcome
 

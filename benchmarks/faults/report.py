@@ -40,6 +40,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "descriptors": {
             "before": before[1], "warm": typical(halves[0])[1], "end": typical(halves[1])[1],
             "most": max(sample.descriptors for sample in outcome.watch.samples), "after": after[1],
+            "held": outcome.held,
         },
         "resident_bytes": {
             "before": before[0], "warm": typical(halves[0])[0], "end": typical(halves[1])[0],
