@@ -119,16 +119,15 @@ def _mask(events: int) -> int:
 def _run(url: str, seconds: float, rate: float) -> Driven:
     """Begin `rate` transfers a second, batched as our scheduler does; 0: always `AT_ONCE` at once."""
     transfers, began, cpu = _Alone(url), time.monotonic(), time.process_time()
-    end = tick = began
-    end += seconds
+    tick, end, batch = began, began + seconds, max(1, round(rate * _TICK))
     while (now := time.monotonic()) < end or transfers.in_flight:
         if now < end and not rate:
             for _ in range(AT_ONCE - transfers.in_flight):
                 transfers.begin()
         elif now < end and now >= tick:
-            for _ in range(round(rate * _TICK)):
+            for _ in range(batch):
                 transfers.begin()
-            tick += _TICK
+            tick += batch / rate
         transfers.turn(tick if rate else now + _TICK)
     return Driven(transfers.done, time.process_time() - cpu, time.monotonic() - began)
 
