@@ -29,6 +29,9 @@ from exporter.watched import WatchedSite
 
 _log = logging.getLogger(__name__)
 
+CANCELLED_WITHIN = 1.0
+"""Seconds after a reload until the probes that it cancelled are gone."""
+
 
 class Exporter:
     """Probes the sites of a configuration on their schedule, and any target when asked."""
@@ -90,10 +93,7 @@ class Exporter:
         self._scheduler.plan({site.name: site.interval for site in configuration.sites}, renewed)
         self._probers.keep_resolvers({site.resolver for site in configuration.sites if site.resolver})
         self.health.sites.set(len(self.states))
-        # What a configuration holds lives long: walking it at every collection would halt the probes.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        asyncio.get_running_loop().call_later(CANCELLED_WITHIN, _spare_what_stays)
 
     def complaint(self, module: Module) -> tuple[str, str] | None:
         """Return why the module cannot be used, as (key, message), None where it can."""
@@ -160,6 +160,16 @@ class Exporter:
     def _skipped(self, name: str, count: int) -> None:
         self.health.skipped.inc(count)
         _log.debug("probe skipped", extra=fields(site=name, count=count))
+
+
+def _spare_what_stays() -> None:
+    """Take what lives long out of the collector's walks, each of which would halt the probes.
+
+    What has just been cancelled must be gone by then: it would be kept too, with its sockets.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _tell_change(site: WatchedSite, before: Result | None, result: Result) -> None:
