@@ -119,14 +119,15 @@ class Probers:
             reading.fail(Reason.ERROR, f"the probe itself failed ({type(error).__name__})")
 
 
-def _result(prober: str, reading: Reading, began: float, duration: float) -> Result:
+def _result(prober: str, reading: Reading, began: float, around: float) -> Result:
+    """Sum a probe up; `around` are the seconds by the clock around it, with our own queue in them."""
     address = reading.address
     return Result(
         success=reading.reason is None,
         reason=reading.reason,
         detail=reading.detail,
         time=began,
-        duration=duration,
+        duration=reading.resolve + reading.transfers if reading.transfers else around,
         phases=Phases(
             reading.resolve, reading.connect, reading.tls_time, reading.processing, reading.transfer
         ),

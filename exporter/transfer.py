@@ -75,6 +75,7 @@ def add_phases(reading: Reading, curl: Any, *, well: bool, secure: bool) -> None
     """Add the transfer's times to the reading; an unfinished step has the time spent in it."""
     getinfo = curl.getinfo
     total = getinfo(pycurl.TOTAL_TIME_T)
+    reading.transfers += total / 1e6
     connected = getinfo(pycurl.CONNECT_TIME_T)
     if not connected:
         reading.connect += total / 1e6

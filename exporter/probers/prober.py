@@ -97,6 +97,8 @@ class Reading:
     tls_time: float = 0.0
     processing: float = 0.0
     transfer: float = 0.0
+    transfers: float = 0.0
+    """Seconds of libcurl's transfers by its own clock, in which no work of ours is; 0 without any."""
     address: str | None = None
     """The address that was last connected to."""
     facts: Any = None
