@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from demo.configuration import SITE
-from stack.story import Story
-from stack.story_plan import PLANS
-from stack.story_screen import Screen
-from stack.story_sources import find_demo
+from stack.story.plan import PLANS
+from stack.story.screen import Screen
+from stack.story.sources import find_demo
+from stack.story.story import Story
 
 
 @click.command("demo")

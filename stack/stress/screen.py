@@ -7,7 +7,7 @@ import click
 
 from core.durations import format_duration
 from demo.stress.told import Endpoint, Progress
-from stack.story_screen import Screen
+from stack.story.screen import Screen
 from stack.stress.timeline import Kind, Moment, Peak, Timeline
 
 _MEGABYTE = 1 << 20

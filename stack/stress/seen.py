@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stack.story_seen import IncidentSeen, MailSeen, SiteSeen, site_seen
-from stack.story_watch import ALWAYS_FIRING
+from stack.story.seen import IncidentSeen, MailSeen, SiteSeen, site_seen
+from stack.story.watch import ALWAYS_FIRING
 
 _MAIL = r'\{[^}]*integration="email"[^}]*\} (\S+)$'
 _SENT = re.compile(f"^alertmanager_notifications_total{_MAIL}", re.MULTILINE)

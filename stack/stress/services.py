@@ -12,8 +12,8 @@ from core.secrets import read_secret_file
 from demo.app.pages import NAME
 from stack.errors import StackError
 from stack.home import Home, Running
-from stack.story_seen import mails_seen
-from stack.story_sources import Services, find_stack
+from stack.story.seen import mails_seen
+from stack.story.sources import Services, find_stack
 from stack.stress.seen import Look, alerts_seen, containers_seen, mailed_seen, sites_seen
 
 _PATIENCE = 5.0

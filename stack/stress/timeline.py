@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from demo.stress.profiles import Profile
 from demo.stress.told import Progress
-from stack.story_seen import IncidentSeen, MailSeen
+from stack.story.seen import IncidentSeen, MailSeen
 from stack.stress.seen import Look
 
 _OVER = ("[RESOLVED]", "[RECOVERED]")

@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from stack.home import Home, Running
-from stack.story_sources import Demo
+from stack.story.sources import Demo
 
 RECORDED = Path(__file__).with_name("recorded")
 Frame = dict[str, Any]

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from stack import story, story_sources
 from stack.errors import StackError
 from stack.home import Home, only_one
 from stack.promise import new_users_rhythm
-from stack.story import Story, unready
-from stack.story_plan import PLANS, Step, disorder
-from stack.story_screen import Screen
-from stack.story_sources import find_demo
+from stack.story import sources as story_sources
+from stack.story import story
+from stack.story.plan import PLANS, Step, disorder
+from stack.story.screen import Screen
+from stack.story.sources import find_demo
+from stack.story.story import Story, unready
 from tests.demo.recorded_demo import RecordedDemo, frames
 
 Answers = dict[str, Any]

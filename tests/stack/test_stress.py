@@ -19,7 +19,7 @@ from demo.app.bounds import Bounds
 from demo.stress.profiles import PROFILES
 from demo.stress.told import Endpoint, Progress, read
 from stack.errors import StackError
-from stack.story_seen import AttemptSeen, IncidentSeen, MailSeen, SiteSeen
+from stack.story.seen import AttemptSeen, IncidentSeen, MailSeen, SiteSeen
 from stack.stress.load import running_load
 from stack.stress.screen import StressScreen
 from stack.stress.seen import AlertSeen, ContainerSeen, Look, alerts_seen, mailed_seen

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stack.story_plan import AFTER, Plan, Step, disorder
-from stack.story_seen import AttemptSeen, IncidentSeen, SiteSeen, Snapshot
+from stack.story.plan import AFTER, Plan, Step, disorder
+from stack.story.seen import AttemptSeen, IncidentSeen, SiteSeen, Snapshot
 
 ALWAYS_FIRING = frozenset({"Watchdog"})
 _UNHAPPY = ("failed", "abandoned")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from stack.errors import StackError
 from stack.promise import new_users_rhythm
-from stack.story_plan import LOGS, Plan, Step
-from stack.story_screen import Screen
-from stack.story_seen import Snapshot
-from stack.story_sources import Demo
-from stack.story_watch import Before, Watch
+from stack.story.plan import LOGS, Plan, Step
+from stack.story.screen import Screen
+from stack.story.seen import Snapshot
+from stack.story.sources import Demo
+from stack.story.watch import Before, Watch
 
 EVERY = 0.15
 """Seconds between two looks at all services."""

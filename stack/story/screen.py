@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import click
 
-from stack.story_plan import Step
-from stack.story_watch import Moment, Watch
+from stack.story.plan import Step
+from stack.story.watch import Moment, Watch
 
 _WIDTH = max(len(step) for step in Step)
 _COLOURS = {

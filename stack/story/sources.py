@@ -13,7 +13,7 @@ import requests
 from core.secrets import Secret, read_secret_file
 from stack.errors import StackError
 from stack.home import Home, Running, read_running
-from stack.story_seen import (
+from stack.story.seen import (
     IncidentSeen,
     Snapshot,
     firing_seen,

@@ -1,0 +1,1 @@
+"""The demo's stories: a break, and what every part makes of it, told with the seconds since."""
