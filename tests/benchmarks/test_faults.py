@@ -1,4 +1,4 @@
-"""The fault campaign, small and larger: whatever servers do, the exporter lives and leaks nothing."""
+"""The fault campaign: whatever servers do, the exporter lives and leaks nothing."""
 
 import json
 import subprocess
@@ -35,14 +35,9 @@ def check(found: dict[str, Any], probes: int) -> None:
     assert len(told) > 200
 
 
-def test_a_small_campaign_of_faults_is_stood(tmp_path: Path):
-    found = campaign(tmp_path / "f.json", "--probes=1200", "--rate=150", "--reloads=4", seconds=110)
-    check(found, 1200)
-
-
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_a_larger_campaign_of_faults_is_stood(tmp_path: Path):
+def test_a_campaign_of_faults_is_stood(tmp_path: Path):
     found = campaign(tmp_path / "f.json", "--probes=20000", "--rate=150", "--reloads=40", seconds=800)
     check(found, 20_000)
     memory = found["resident_bytes"]
