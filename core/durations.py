@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from core.faults import quoted
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+")
@@ -26,9 +28,9 @@ def parse_duration(text: str | int | float) -> float:
         elif _WHOLE.fullmatch(cleaned):
             seconds = sum(float(number) * _UNITS[unit] for number, unit in _PIECE.findall(cleaned))
         else:
-            raise ValueError(f"must be a duration such as 500ms, 15s or 1m30s (got {text!r})")
+            raise ValueError(f"must be a duration such as 500ms, 15s or 1m30s (got {quoted(text)})")
     if not 0 <= seconds < float("inf"):
-        raise ValueError(f"must be a duration of zero or more (got {text!r})")
+        raise ValueError(f"must be a duration of zero or more (got {quoted(text)})")
     return seconds
 
 

@@ -6,6 +6,23 @@ ConfigError        one or more faults; nothing was changed
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LONGEST_QUOTED = 80
+"""Characters of a value that a message may repeat."""
+
+
+def quoted(value: object) -> str:
+    """Repeat a value in a message: the beginning of one line, and of what is no single value only its kind.
+
+    Where a line is indented wrongly, a whole block is one value, and there may be a password in it.
+    """
+    if isinstance(value, dict | list | tuple | set):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = str(value)
+    line = text.partition("\n")[0]
+    if line == text and len(text) <= LONGEST_QUOTED:
+        return repr(value)
+    return repr(f"{line[:LONGEST_QUOTED]}…")
+
 
 @dataclass(frozen=True, order=True)
 class Fault:

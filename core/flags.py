@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from core import logs
+from core.faults import quoted
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -23,7 +24,7 @@ class ListenAddress(click.ParamType[tuple[str, int]]):
             return value
         host, colon, port = str(value).rpartition(":")
         if not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-            self.fail(f"must be host:port, such as 127.0.0.1:9115 (got {value!r})", param, ctx)
+            self.fail(f"must be host:port, such as 127.0.0.1:9115 (got {quoted(value)})", param, ctx)
         return host.strip("[]"), int(port)
 
 

@@ -2,6 +2,8 @@
 
 from decimal import Decimal, InvalidOperation
 
+from core.faults import quoted
+
 
 def parse_share(value: object, example: str = "40% or 0.4") -> float:
     """Return the ratio from 0 to 1 that `value` means.
@@ -14,7 +16,7 @@ def parse_share(value: object, example: str = "40% or 0.4") -> float:
         ratio = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
         sound = not isinstance(value, bool) and 0 <= ratio <= 1
     except InvalidOperation:
-        raise ValueError(f"must be a share such as {example} (got {value!r})") from None
+        raise ValueError(f"must be a share such as {example} (got {quoted(value)})") from None
     if not sound:
         meant = f": write {text}%" if 1 < ratio <= 100 and not text.endswith("%") else ""
         raise ValueError(f"must be a share such as {example} (got {value!r}{meant})")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from core.durations import Duration
-from core.faults import ConfigError, Fault
+from core.faults import ConfigError, Fault, quoted
 from core.secrets import Secret
 from core.sites import Options
 from core.sites.validate import validate
@@ -70,7 +70,7 @@ class TLSServer(Options):
             raise ValueError(f"client_auth_type {kind} checks nobody: use {_REQUIRED}")
         if kind not in ("", "NoClientCert", "VerifyClientCertIfGiven", _REQUIRED):
             known = f"NoClientCert, VerifyClientCertIfGiven or {_REQUIRED}"
-            raise ValueError(f"client_auth_type must be {known} (got {kind!r})")
+            raise ValueError(f"client_auth_type must be {known} (got {quoted(kind)})")
         if trusted and kind in ("", "NoClientCert"):
             raise ValueError(f"client_ca_file checks nobody without client_auth_type: {_REQUIRED}")
         if not trusted and kind not in ("", "NoClientCert"):
@@ -95,7 +95,7 @@ class HTTPServer(Options):
                 allowed = ", ".join((*_FIXED_HEADERS, *_FREE_HEADERS))
                 raise ValueError(f"the header {name} cannot be set here (these can: {allowed})")
             if known is not None and value not in known:
-                raise ValueError(f"the header {name} must be {' or '.join(known)} (got {value!r})")
+                raise ValueError(f"the header {name} must be {' or '.join(known)} (got {quoted(value)})")
             if not value.isprintable():
                 raise ValueError(f"the header {name} holds a line break")
         return self

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from core.faults import quoted
 from exporter.networks import Network, is_private, parse_network, within
 from exporter.probers import BY_SCHEME, PROBERS
 from exporter.probers.prober import Barred, Place
@@ -138,7 +139,7 @@ def parse_pattern(text: str) -> _Pattern:
     if match is None:
         raise ValueError(
             f"must be a URL prefix such as https://api.example.com/, a host pattern such as *.example.com "
-            f"or 10.0.0.5:6379, or a network such as 10.0.0.0/8 (got {text!r})"
+            f"or 10.0.0.5:6379, or a network such as 10.0.0.0/8 (got {quoted(text)})"
         )
     return _Pattern(match[1].strip("[]").lower(), match[2] or "*")
 

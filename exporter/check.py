@@ -11,7 +11,7 @@ import click
 
 from core.durations import parse_duration
 from core.environment import load_environment
-from core.faults import ConfigError
+from core.faults import ConfigError, quoted
 from core.sites import Part
 from core.sites.validate import nearest
 from exporter.configuration import BY_PROBER, LONGEST_DEFAULT_TIMEOUT, Configuration, read
@@ -102,7 +102,9 @@ def _refuse_bad_addresses(addresses: Sequence[str]) -> None:
     for address in addresses:
         name, at, domain = address.rpartition("@")
         if not (name and at and domain) or not address.isprintable() or " " in address or address[0] == "-":
-            raise click.BadParameter(f"must be a mail address (got {address!r})", param_hint="--mail-to")
+            raise click.BadParameter(
+                f"must be a mail address (got {quoted(address)})", param_hint="--mail-to"
+            )
 
 
 def _configuration(file: Path | None, targets: Sequence[str], parts: Sequence[Part]) -> Configuration | None:

@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 
-from core.faults import ConfigError, Fault
+from core.faults import ConfigError, Fault, quoted
 from core.secrets import Secret, from_environment
 
 TIMEOUT = 20.0
@@ -50,11 +50,11 @@ class SMTPServer:
         faults: list[Fault] = []
         tls = environ.get("SMTP_TLS", "").strip().lower() or "starttls"
         if tls not in _TLS_PORTS:
-            faults.append(_fault("SMTP_TLS", f"must be starttls, implicit or none (got {tls!r})"))
+            faults.append(_fault("SMTP_TLS", f"must be starttls, implicit or none (got {quoted(tls)})"))
         port_text = environ.get("SMTP_PORT", "").strip() or str(_TLS_PORTS.get(tls, 587))
         port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
         if not 0 < port < 65536:
-            faults.append(_fault("SMTP_PORT", f"must be a port from 1 to 65535 (got {port_text!r})"))
+            faults.append(_fault("SMTP_PORT", f"must be a port from 1 to 65535 (got {quoted(port_text)})"))
         username, password = environ.get("SMTP_USERNAME") or None, None
         try:
             password = from_environment("SMTP_PASSWORD", environ)

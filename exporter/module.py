@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ConfigDict, Field, create_model, field_validator
 
 from core.durations import Duration
+from core.faults import quoted
 from core.sites import Options
 from exporter.patterns import Pattern
 from exporter.probers import PROBERS
@@ -31,7 +32,7 @@ class _ModuleBase(Options):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in PROBERS:
-            raise ValueError(f"must be one of {', '.join(PROBERS)} (got {name!r})")
+            raise ValueError(f"must be one of {', '.join(PROBERS)} (got {quoted(name)})")
         return name
 
     @property

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
 from core.durations import Duration, format_duration
+from core.faults import quoted
 from core.servers.containers import ContainerThresholds
 from core.shares import format_share, parse_share
 from core.sites import Options
@@ -87,7 +88,7 @@ def _nameserver(value: str) -> str:
     if literal(host) is None or not 0 < port < 65536:
         raise ValueError(
             f"must be the address of a name server, such as 10.0.0.2, 10.0.0.2:5353 or [2001:db8::1]:53, "
-            f"or {SYSTEM} (got {value!r})"
+            f"or {SYSTEM} (got {quoted(value)})"
         )
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

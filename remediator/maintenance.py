@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from core.faults import quoted
 from core.sites import Options
 from remediator.holds import Maintenance
 
@@ -47,7 +48,7 @@ def _moment(value: Any) -> Any:
         return f"{value // 60:02d}:{value % 60:02d}"
     if isinstance(value, str) and (_TIME.fullmatch(value) or _date_and_time(value)):
         return value
-    raise ValueError(f"{_HOW} (got {value!r})")
+    raise ValueError(f"{_HOW} (got {quoted(value)})")
 
 
 def _date_and_time(text: str) -> datetime | None:
@@ -79,7 +80,7 @@ class MaintenanceOptions(Options):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"must be a time zone such as Europe/Berlin (got {value!r})") from error
+            raise ValueError(f"must be a time zone such as Europe/Berlin (got {quoted(value)})") from error
         return value
 
     @model_validator(mode="after")

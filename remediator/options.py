@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from core.durations import Duration
+from core.faults import quoted
 from core.servers.options import CONTAINER_NAME
 from core.shares import parse_share
 from core.sites import Options
@@ -69,7 +70,7 @@ class RecoverOptions(Options):
     @classmethod
     def _check_container(cls, value: str | None) -> str | None:
         if value is not None and not CONTAINER_NAME.fullmatch(value):
-            raise ValueError(f"must be a container's name (got {value!r})")
+            raise ValueError(f"must be a container's name (got {quoted(value)})")
         return value
 
     @field_validator("compose")
@@ -77,7 +78,7 @@ class RecoverOptions(Options):
     def _check_compose(cls, value: str | None) -> str | None:
         pieces = (value or "a/b").split("/")
         if len(pieces) != 2 or not all(CONTAINER_NAME.fullmatch(piece) for piece in pieces):
-            raise ValueError(f"must be written project/service (got {value!r})")
+            raise ValueError(f"must be written project/service (got {quoted(value)})")
         return value
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from core.durations import Duration
+from core.faults import quoted
 from core.sites import Options
 from core.sites.validate import nearest
 from remediator.actions import ACTIONS
@@ -37,7 +38,7 @@ class StepOptions(Options):
     @classmethod
     def _check_hook(cls, value: str | None) -> str | None:
         if value is not None and not HOOK_NAME.fullmatch(value):
-            raise ValueError(f"must be a hook's name: small letters, digits, dashes (got {value!r})")
+            raise ValueError(f"must be a hook's name: small letters, digits, dashes (got {quoted(value)})")
         return value
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from core.durations import Duration, format_duration
-from core.faults import Fault
+from core.faults import Fault, quoted
 from core.sites import Document, Options, Part, Site
 from remediator.incident import Mode
 from remediator.options import RemediatorSite
@@ -36,7 +36,7 @@ def _addresses(value: Any) -> tuple[str, ...]:
         raise ValueError("must be an address or a list of addresses, such as ops@example.com")
     for item in found:
         if not _ADDRESS.fullmatch(item):
-            raise ValueError(f"must be an address such as ops@example.com (got {item!r})")
+            raise ValueError(f"must be an address such as ops@example.com (got {quoted(item)})")
     return tuple(dict.fromkeys(found))
 
 

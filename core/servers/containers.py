@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
+from core.faults import quoted
 from core.shares import format_share, parse_share
 from core.sites import Options
 
@@ -51,21 +52,21 @@ class ContainerChoice(ContainerThresholds):
     @classmethod
     def _check_name(cls, value: str | None) -> str | None:
         if value is not None and not _NAME.fullmatch(value):
-            raise ValueError(f"must be a container's name, or a pattern such as nginx* (got {value!r})")
+            raise ValueError(f"must be a container's name, or a pattern such as nginx* (got {quoted(value)})")
         return value
 
     @field_validator("compose")
     @classmethod
     def _check_compose(cls, value: str | None) -> str | None:
         if value is not None and not _COMPOSE.fullmatch(value):
-            raise ValueError(f"must be written project/service, or project/* (got {value!r})")
+            raise ValueError(f"must be written project/service, or project/* (got {quoted(value)})")
         return value
 
     @field_validator("label")
     @classmethod
     def _check_label(cls, value: str | None) -> str | None:
         if value is not None and not _LABEL.fullmatch(value):
-            raise ValueError(f"must be a label's name, or name=value (got {value!r})")
+            raise ValueError(f"must be a label's name, or name=value (got {quoted(value)})")
         return value
 
     @model_validator(mode="after")
@@ -86,7 +87,7 @@ class DockerApiOptions(Options):
     @model_validator(mode="after")
     def _fits(self) -> DockerApiOptions:
         if not _API.fullmatch(self.url):
-            raise ValueError(f"url must be tcp://host:port or unix:///path (got {self.url!r})")
+            raise ValueError(f"url must be tcp://host:port or unix:///path (got {quoted(self.url)})")
         files = (self.ca_file, self.cert_file, self.key_file)
         if self.url.startswith("unix:") and any(files):
             raise ValueError("a socket has no TLS: leave ca_file, cert_file and key_file away")

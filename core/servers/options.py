@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from core.faults import quoted
 from core.servers.containers import Choices, DockerApiOptions
 from core.sites import Options
 
@@ -30,7 +31,7 @@ class SshDefaults(Options):
     @classmethod
     def _check_user(cls, value: str | None) -> str | None:
         if value is not None and not USER_NAME.fullmatch(value):
-            raise ValueError(f"must be a user's name (got {value!r})")
+            raise ValueError(f"must be a user's name (got {quoted(value)})")
         return value
 
 
@@ -43,7 +44,7 @@ class SshOptions(SshDefaults):
     @classmethod
     def _check_host(cls, value: str) -> str:
         if not _HOST.fullmatch(value):
-            raise ValueError(f"must be a host's name or address (got {value!r})")
+            raise ValueError(f"must be a host's name or address (got {quoted(value)})")
         return value
 
 
@@ -62,7 +63,7 @@ def _from_text(value: Any) -> Any:
         host, colon, port = place.partition(":")
         sound = not colon or bool(port)
     if not host or not sound or (port and not port.isdecimal()) or (at and not user):
-        raise ValueError(f"must be written user@host:port (got {value!r})")
+        raise ValueError(f"must be written user@host:port (got {quoted(value)})")
     return {"host": host} | ({"user": user} if user else {}) | ({"port": int(port)} if port else {})
 
 
@@ -107,7 +108,7 @@ class ServersTop(Options):
     def _check_names(cls, value: dict[str, ServerOptions]) -> dict[str, ServerOptions]:
         for name in value:
             if not _SERVER_NAME.fullmatch(name):
-                raise ValueError(f"a server's name is letters, digits, dots and dashes (got {name!r})")
+                raise ValueError(f"a server's name is letters, digits, dots and dashes (got {quoted(name)})")
         return value
 
 

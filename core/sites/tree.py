@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.faults import Fault
+from core.faults import Fault, quoted
 
 NAME_RULE = "must be a name of 1 to 100 printable characters without '/' and without quotes"
 
@@ -67,7 +67,7 @@ class SiteTree:
             self.faults.append(Fault(file, f"{path}.name", "is required"))
             name = f"?{len(self.sites)}"
         elif not is_name(name, free_name):
-            self.faults.append(Fault(file, f"{path}.name", f"{NAME_RULE} (got {name!r})"))
+            self.faults.append(Fault(file, f"{path}.name", f"{NAME_RULE} (got {quoted(name)})"))
             name = str(name)
         whole = f"{parent.name}/{name}" if parent else str(name)
         if whole in self._places:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from core.faults import Fault
+from core.faults import Fault, quoted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -74,8 +74,8 @@ def _message(finding: Any) -> str:
     got = finding["input"]
     # What stands where a mapping or a list is meant may be a password: basic_auth: me:hunter2.
     shown = kind not in _OF_SHAPE
-    if shown and isinstance(got, str | int | float | bool) and len(str(got)) <= 80:
-        return f"{message} (got {got!r})"
+    if shown and isinstance(got, str | int | float | bool):
+        return f"{message} (got {quoted(got)})"
     return str(message)
 
 

@@ -9,6 +9,7 @@ import dns.rdataclass
 import dns.rdatatype
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from core.faults import quoted
 from core.sites import Options
 from exporter.patterns import Pattern
 from exporter.probers.tls import TLSConfig
@@ -93,5 +94,5 @@ def _known(name: str, read: Callable[[str], object], what: str) -> str:
     try:
         read(name)
     except (ValueError, dns.exception.DNSException) as error:
-        raise ValueError(f"must be {what} (got {name!r})") from error
+        raise ValueError(f"must be {what} (got {quoted(name)})") from error
     return name.upper()

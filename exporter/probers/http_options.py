@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from core.faults import quoted
 from core.secrets import Secret
 from core.sites import Options
 from exporter.cel import LACKING, Cel, is_there
@@ -25,7 +26,7 @@ def _status(value: object) -> int | str:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
         return value
-    raise ValueError(f"must be a status such as 200, or a class such as 2xx (got {value!r})")
+    raise ValueError(f"must be a status such as 200, or a class such as 2xx (got {quoted(value)})")
 
 
 def _size(value: object) -> int:
@@ -34,7 +35,7 @@ def _size(value: object) -> int:
         return value
     match = re.fullmatch(r"(\d+)\s*([A-Z]*)", str(value).strip().upper())
     if match is None or match[2] not in _SIZES:
-        raise ValueError(f"must be a size such as 512KB or 2MB (got {value!r})")
+        raise ValueError(f"must be a size such as 512KB or 2MB (got {quoted(value)})")
     return int(match[1]) * _SIZES[match[2]]
 
 
@@ -210,7 +211,7 @@ class HTTPOptions(Options):
     @classmethod
     def _method(cls, method: str) -> str:
         if not TOKEN.fullmatch(method):
-            raise ValueError(f"must be an HTTP method such as GET (got {method!r})")
+            raise ValueError(f"must be an HTTP method such as GET (got {quoted(method)})")
         return method.upper()
 
     @field_validator("http_headers", "proxy_connect_header")
@@ -236,7 +237,7 @@ class HTTPOptions(Options):
     def _versions(cls, versions: tuple[str, ...]) -> tuple[str, ...]:
         for version in versions:
             if not re.fullmatch(r"HTTP/\d(\.\d)?", version):
-                raise ValueError(f"must be written like HTTP/1.1 or HTTP/2.0 (got {version!r})")
+                raise ValueError(f"must be written like HTTP/1.1 or HTTP/2.0 (got {quoted(version)})")
         return versions
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, ConfigDict, model_validator
 
+from core.faults import quoted
 from core.sites import Options
 from exporter.families import gauge
 from exporter.labels import Labels, escaped
@@ -41,7 +42,7 @@ class DialogFacts(NamedTuple):
 
 def _label_name(name: str) -> str:
     if not _LABEL.fullmatch(name) or name.startswith("__"):
-        raise ValueError(f"must be a label's name: letters, digits and underscores (got {name!r})")
+        raise ValueError(f"must be a label's name: letters, digits and underscores (got {quoted(name)})")
     return name
 
 

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from pydantic import ConfigDict
 
+from core.faults import quoted
 from core.sites import Options
 from exporter.probers.prober import Attempt, Place, Prober, Reading
 from exporter.probers.query_response import FAMILIES, Dialog, DialogFacts, QueryResponse, hold, lines
@@ -55,7 +56,7 @@ def path_of(target: str) -> str:
     if not path.startswith(("/", "@")) or "\x00" in path:
         raise TargetError(f"{target!r} must be the whole path of a socket: unix:///run/x.sock")
     if len(os.fsencode(path)) > _LONGEST:
-        raise TargetError(f"a socket's path has {_LONGEST} bytes at most (got {target!r})")
+        raise TargetError(f"a socket's path has {_LONGEST} bytes at most (got {quoted(target)})")
     return f"\x00{path[1:]}" if path.startswith("@") else path
 
 

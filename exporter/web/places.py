@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from core.faults import quoted
+
 
 @dataclass(frozen=True)
 class Places:
@@ -22,11 +24,13 @@ def places(external_url: str | None, route_prefix: str | None) -> Places:
     url = (external_url or "").strip()
     parts = urlsplit(url)
     if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment):
-        raise ValueError(f"must be a URL such as https://watch.example/exporter/ (got {external_url!r})")
+        raise ValueError(
+            f"must be a URL such as https://watch.example/exporter/ (got {quoted(external_url)})"
+        )
     below = _bare(parts.path)
     prefix = below if route_prefix is None else _bare(route_prefix)
     if any(character in prefix for character in "{}?# "):
-        raise ValueError(f"must be a path such as /exporter (got {route_prefix or parts.path!r})")
+        raise ValueError(f"must be a path such as /exporter (got {quoted(route_prefix or parts.path)})")
     home = f"{parts.scheme}://{parts.netloc}{below}/" if url else f"{prefix}/"
     return Places(prefix, home)
 
