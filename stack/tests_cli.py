@@ -36,7 +36,7 @@ CHECKS = {
 
 TESTS_FAILED = 1
 """pytest's exit status where tests ran and some failed."""
-MOST_RETRIED = 5
+MOST_RETRIED = 10
 """Failed tests that may be a busy machine's doing; more are not tried again."""
 
 
