@@ -68,9 +68,17 @@ def passes_with(facts: Facts) -> int:
     incident, probe = facts.incident, facts.probe
     if probe is None or not probe.success:
         return 0
+    if counts_anew(facts):
+        return 1
     if incident.passed_at is not None and probe.time - incident.passed_at < facts.limits.probe_spacing:
         return max(incident.passes, 1)
     return incident.passes + 1
+
+
+def counts_anew(facts: Facts) -> bool:
+    """Tell whether the last pass is one of the future: the clock was set back since."""
+    incident, probe = facts.incident, facts.probe
+    return incident.passed_at is not None and probe is not None and probe.time < incident.passed_at
 
 
 def _passing(facts: Facts, now: float) -> Decision:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from core.logs import fields
 from remediator.agenda import Agenda
 from remediator.attempts import PATIENCE, Attempts
-from remediator.decide import decide, passes_with
+from remediator.decide import counts_anew, decide, passes_with
 from remediator.errors import StoreError
 from remediator.facts import Facts
 from remediator.gather import Gatherer
@@ -68,7 +68,7 @@ class Decider:
         seen: dict[str, object] = {}
         if probe is not None:
             passes = passes_with(facts)
-            if passes != incident.passes:
+            if passes != incident.passes or counts_anew(facts):
                 seen = {"passes": passes, "passed_at": probe.time if probe.success else None}
             if probe.reason != incident.probe_reason and not probe.success:
                 seen["probe_reason"] = probe.reason

@@ -12,6 +12,7 @@ _ENDS = {
     Outcome.HEALED: "Over: Sitemedic healed it.",
     Outcome.BY_ITSELF: "Over: it came back by itself.",
     Outcome.BY_A_HUMAN: "Over: it came back after a human had been called.",
+    Outcome.NOT_DOWN: "Over: only its container was down, the site passed its probes.",
     Outcome.REMOVED: "Over: the site has left sites.yml.",
 }
 _UNDER_WAY = {

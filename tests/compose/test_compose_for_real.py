@@ -42,11 +42,14 @@ def silence(stack: ComposeStack) -> str:
 
 
 def heal_an_outage(stack: ComposeStack) -> float:
-    """Stop the shop's container as a crash would, and wait for its recovery; return the seconds it took."""
+    """Let the shop answer wrongly until its restart, and wait for its recovery; return the seconds it took."""
     known, told = len(stack.incidents()), len(stack.mails())
     began = time.monotonic()
-    done = stack.execute("machine", "/volumes/demo/machine/bin/docker", "stop", "demo-shop")
-    assert done.returncode == 0, done.stderr
+    failing = (
+        "import requests; print(requests.get('http://machine:8080/errors?rate=1&seconds=60').status_code)"
+    )
+    done = stack.execute("machine", "python", "-c", failing)
+    assert done.stdout.strip() == "500", done.stdout + done.stderr
     opened = until(lambda: stack.incidents()[: len(stack.incidents()) - known], 60, "an incident")[0]
     assert opened["site"] == "shop"
 

@@ -67,4 +67,4 @@ def test_a_reboot_mends_an_unreachable_server(machine: RunningMachine, target: T
         step = healed("reboot_linode", target, world)
         assert step.progress is Progress.DONE, step
         assert fake.faults.posts == 1
-    assert machine.site().ok
+    until(lambda: machine.site().ok, 20, "the shop to answer")

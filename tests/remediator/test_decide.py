@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.servers.server import Server, SshSettings
 from remediator.actions.action import Target
-from remediator.decide import decide, passes_with
+from remediator.decide import counts_anew, decide, passes_with
 from remediator.facts import Facts, Limits, Sites, Step, Untold
 from remediator.guards import GUARDS
 from remediator.guards.max_unhealthy import max_unhealthy
@@ -697,3 +697,13 @@ def test_a_verdict_that_is_not_to_allow_always_says_why(guard: str) -> None:
             verdict = GUARDS[name](replace(FACTS, **change), step, NOW)  # type: ignore[arg-type]
             assert isinstance(verdict, Allow | WaitUntil | Refuse | Ask)
             assert isinstance(verdict, Allow) or verdict.detail
+
+
+def test_a_pass_of_the_future_is_none_the_count_begins_anew() -> None:
+    probe = replace(FACTS.probe, success=True, reason=None, time=NOW)
+    for passes in (0, 1, 2):
+        incident = replace(FACTS.incident, passes=passes, passed_at=NOW + 4000)
+        facts = replace(FACTS, incident=incident, probe=probe)
+        assert counts_anew(facts)
+        assert passes_with(facts) == 1
+        assert decide(facts, NOW).reason is Reason.PASSING

@@ -26,6 +26,7 @@ from tests.remediator.test_decide import (
     TARGET,
     any_facts,
     attempt,
+    early,
     states,
 )
 
@@ -71,6 +72,7 @@ NUMBERS: list[tuple[str, Step, dict[str, Any], Reason | None, dict[str, Any]]] =
         Reason.PAUSED,
         {"scope": "all", "since": 7.0},
     ),
+    ("container_ended", RESTART, early("exited"), None, {"container": "exited"}),
     ("max_unhealthy", RESTART, {}, None, {"sites": 4, "unhealthy": 1, "share": 0.25, "cap": 0.5}),
     (
         "max_unhealthy",

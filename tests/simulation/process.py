@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from remediator.decide import passes_with
+from remediator.decide import counts_anew, passes_with
 from remediator.facts import Facts
 from remediator.holds import Answer
 from remediator.incident import CLOSED, Attempt, Decision, Reason, Stage, State, Verb
@@ -102,7 +102,7 @@ class Process:
 
     def _keep(self, facts: Facts, decision: Decision) -> None:
         incident, passes = facts.incident, passes_with(facts)
-        if facts.probe is not None and passes != incident.passes:
+        if facts.probe is not None and (passes != incident.passes or counts_anew(facts)):
             passed_at = facts.probe.time if facts.probe.success else None
             self.memory.change(incident.id, passes=passes, passed_at=passed_at)
         if decision.signature != incident.decided:
