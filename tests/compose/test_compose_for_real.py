@@ -42,7 +42,7 @@ def silence(stack: ComposeStack) -> str:
 
 
 def heal_an_outage(stack: ComposeStack) -> float:
-    """Let the shop answer wrongly until its restart, and wait for its recovery; return the seconds it took."""
+    """Let the shop answer wrongly until its restart; return the seconds until its recovery was mailed."""
     known, told = len(stack.incidents()), len(stack.mails())
     began = time.monotonic()
     failing = (
