@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 import struct
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from exporter.resolve import Address, literal
 from exporter.target import TargetError, instance
 
 _PLAIN_PORT, _TLS_PORT = 53, 853
+_LONGEST_DATAGRAM = 65_535
 _ANYTHING = RRValidator()
 
 
@@ -145,39 +147,24 @@ async def _start_tls(
         reading.tls_time = time.monotonic() - began
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    """Keeps the first datagram that bears the question's number."""
-
-    def __init__(self, number: bytes) -> None:
-        self._number = number
-        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, _address: object) -> None:
-        """Take an answer; one of another number is somebody else's, or forged."""
-        if data[:2] == self._number and not self.answer.done():
-            self.answer.set_result(data)
-
-    def error_received(self, error: Exception) -> None:
-        """Take the word of the system that nobody is there."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
 async def _over_udp(attempt: Attempt, port: int, address: Address, wire: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     source = attempt.options.source_ip_address
+    family = socket.AF_INET6 if address.protocol == 6 else socket.AF_INET
     try:
         async with asyncio.timeout(max(0.001, attempt.deadline - time.monotonic())):
-            transport, asked = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(wire[:2]),
-                local_addr=(source, 0) if source else None,
-                remote_addr=(address.text, port),
-            )
-            try:
-                transport.sendto(wire)
-                return await asked.answer
-            finally:
-                transport.abort()
+            # A socket of our own, and no endpoint: one that a probe is cancelled in the making of stays open.
+            with socket.socket(family, socket.SOCK_DGRAM) as asking:
+                asking.setblocking(False)
+                if source:
+                    asking.bind((source, 0))
+                asking.connect((address.text, port))
+                await loop.sock_sendall(asking, wire)
+                while True:
+                    answer = await loop.sock_recv(asking, _LONGEST_DATAGRAM)
+                    if answer[:2] == wire[:2]:
+                        return answer
+                    await asyncio.sleep(0)  # somebody else's, or forged; there may be many
     except TimeoutError as error:
         raise StreamError(Reason.TIMEOUT, "no answer in time") from error
     except ConnectionRefusedError as error:

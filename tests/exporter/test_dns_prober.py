@@ -1,9 +1,12 @@
+import asyncio
 import random
+import socket
 from pathlib import Path
 from typing import Any
 
 import dns.message
 import pytest
+import uvloop
 
 from benchmarks.faults.name_server import ODD, odd_server
 from exporter.module import Module
@@ -113,3 +116,23 @@ def test_garbled_answers_are_judged_and_none_breaks_the_prober(monkeypatch: pyte
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_question_that_is_cancelled_at_any_moment_leaves_no_socket_open():
+    async def cancelled(silent: str) -> None:
+        module = dns_module(query_name="a.test")
+        async with Probers.start() as probers:
+            await asyncio.gather(*(probers.probe(silent, module, 0.1) for _ in range(3)))
+            before = open_files()
+            for seconds in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.05):
+                asking = [asyncio.create_task(probers.probe(silent, module, 10)) for _ in range(50)]
+                await asyncio.sleep(seconds)
+                for task in asking:
+                    task.cancel()
+                await asyncio.gather(*asking, return_exceptions=True)
+                await asyncio.sleep(0.05)
+                assert open_files() == before
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        uvloop.run(cancelled(f"127.0.0.1:{silent.getsockname()[1]}"))
