@@ -7,6 +7,7 @@ only to look the site up; nothing of an alert chooses a server, a container or a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -56,12 +57,16 @@ class Payload(BaseModel):
 
 @dataclass(frozen=True)
 class SiteAlert:
-    """What an alert says of one site, and all that is taken from it; `outage` only groups what we post."""
+    """What an alert says of one site, and all that is taken from it; `outage` only groups what we post.
+
+    `since` is when it began by Prometheus's clock (Unix time), `None` where that cannot be read.
+    """
 
     site: str
     firing: bool
     outage: str = ""
     alert: str = SITE_DOWN
+    since: float | None = None
 
 
 def parse(body: bytes) -> Payload:
@@ -78,17 +83,29 @@ def parse(body: bytes) -> Payload:
 
 def site_alerts(payload: Payload) -> list[SiteAlert]:
     """Return what the group says of sites, SiteDown first; a site that is firing in any of them fires."""
-    firing: dict[tuple[str, str], bool] = {}
-    outages: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], SiteAlert] = {}
     for alert in payload.alerts:
         name, site = alert.labels.get("alertname", ""), alert.labels.get("site")
-        if name in ALERTS and site:
-            firing[name, site] = firing.get((name, site), False) or alert.status == "firing"
-            if alert.status == "firing":
-                outages[name, site] = alert.labels.get("outage", "")[:LONGEST_OUTAGE]
-    return [
-        SiteAlert(site, fires, outages.get((name, site), ""), name)
-        for wanted in ALERTS
-        for (name, site), fires in firing.items()
-        if name == wanted
-    ]
+        if name not in ALERTS or not site:
+            continue
+        if alert.status == "firing":
+            outage = alert.labels.get("outage", "")[:LONGEST_OUTAGE]
+            since = _later(found.get((name, site)), _time(alert.startsAt))
+            found[name, site] = SiteAlert(site, True, outage, name, since)
+        else:
+            found.setdefault((name, site), SiteAlert(site, False, "", name))
+    return sorted(found.values(), key=lambda one: ALERTS.index(one.alert))
+
+
+def _later(other: SiteAlert | None, since: float | None) -> float | None:
+    """Return when the later of a site's alerts of one name began."""
+    if other is None or not other.firing:
+        return since
+    return None if since is None or other.since is None else max(since, other.since)
+
+
+def _time(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from remediator.alerts import ALERTS, Payload, SiteAlert, site_alerts
 from remediator.errors import StoreError
-from remediator.incident import SITE_DOWN
+from remediator.incident import CONTAINER_DOWN, SITE_DOWN
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store, add_notification
 
@@ -28,6 +28,9 @@ def take(store: Store, payload: Payload, body: bytes, known: Container[str], now
 
     A firing alert of a known site opens an incident, or wakes the open one; a resolved alert only wakes. What
     its container's alert says is noted nowhere else: it neither ends what SiteDown says nor begins it.
+
+    A container's alert that began before the site's last incident ended opens none: Alertmanager was silent
+    about it while SiteDown fired, and it lasts until the container has run for half a minute.
     """
     with store.first():
         try:
@@ -55,12 +58,14 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
             unknown_sites=len(alerts) - len(ours),
             body=body.decode(),
         )
+        over = store_incidents.ended_since(connection, _containers(ours))
         opened: dict[str, int] = {}
         for alert in ALERTS:
+            handled = {*open_now, *opened, *(over if alert == CONTAINER_DOWN else ())}
             new = {
                 one.site: one.outage
                 for one in ours
-                if one.alert == alert and one.firing and one.site not in {*open_now, *opened}
+                if one.alert == alert and one.firing and one.site not in handled
             }
             opened |= store_incidents.open_incidents(connection, new, now, f"Alertmanager: {alert}", alert)
         noted = _note([one for one in ours if one.alert == SITE_DOWN], open_now)
@@ -68,6 +73,15 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
             store_incidents.note_alert(connection, ids, status, now)
     woken = dict.fromkeys(open_now[one.site] for one in ours if one.site in open_now)
     return Taken((*opened.values(),), (*woken,), len(alerts) - len(ours))
+
+
+def _containers(alerts: list[SiteAlert]) -> dict[str, float]:
+    """Return since when the containers of sites are down, as far as that is told."""
+    return {
+        one.site: one.since
+        for one in alerts
+        if one.alert == CONTAINER_DOWN and one.firing and one.since is not None
+    }
 
 
 def _note(alerts: list[SiteAlert], open_now: dict[str, int]) -> dict[str, list[int]]:

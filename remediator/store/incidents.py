@@ -64,6 +64,20 @@ def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def ended_since(connection: Connection, since: Mapping[str, float]) -> set[str]:
+    """Return the sites whose last incident ended after the time (Unix) that stands beside them."""
+    found: set[str] = set()
+    names = sorted(since)
+    for start in range(0, len(names), _CHUNK):
+        query = (
+            select(INCIDENTS.c.site, func.max(INCIDENTS.c.closed_at))
+            .where(INCIDENTS.c.site.in_(names[start : start + _CHUNK]))
+            .group_by(INCIDENTS.c.site)
+        )
+        found.update(site for site, closed in connection.execute(query) if closed and closed > since[site])
+    return found
+
+
 def note_alert(connection: Connection, ids: Iterable[int], alert_status: str, now: float) -> None:
     """Note what the SiteDown of these incidents says; it says no more than that.
 

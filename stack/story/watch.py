@@ -9,6 +9,8 @@ from stack.story.plan import AFTER, Plan, Step, disorder
 from stack.story.seen import AttemptSeen, IncidentSeen, SiteSeen, Snapshot
 
 ALWAYS_FIRING = frozenset({"Watchdog"})
+OF_HEALING = frozenset({"ContainerDown"})
+"""What an act may bring about by itself: it stops the container, or the server boots without it."""
 _UNHAPPY = ("failed", "abandoned")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z ")  # `docker logs --timestamps` puts one before each line
 
@@ -106,7 +108,7 @@ class Watch:
             told = min([seen.time, *opened, *self._mailed(seen, Step.MAIL)])  # by these it had fired already
             yield self._step(Step.ALERT, told, f"Prometheus: {self.plan.alert}")
         for name, site in seen.firing - self._before.firing - {wanted}:
-            if name not in ALWAYS_FIRING:
+            if name not in ALWAYS_FIRING and not (name in OF_HEALING and self.plan.heals):
                 self._problem(f"the alert {name} fires too" + (f" ({site})" if site else ""))
         if wanted not in seen.firing and Step.ALERT in self.times and Step.RESOLVED not in self.times:
             if self.plan.heals and Step.ACTION not in self.times:

@@ -158,6 +158,16 @@ def test_whatever_should_not_happen_ends_the_story_with_1(
     assert demo.orders[-1] == "/mend"
 
 
+def test_a_container_that_is_down_while_it_is_healed_is_not_wrong(tmp_path: Path) -> None:
+    def down(answers: Answers) -> None:
+        alert = {"labels": {"alertname": "ContainerDown", "site": "shop"}, "state": "firing"}
+        answers["/api/v1/alerts"]["data"]["alerts"].append(alert)
+
+    demo = a_demo(tmp_path, "bad-response")
+    demo.change(down, since=4)
+    assert run(demo, "bad-response") == 0
+
+
 def test_an_incident_about_slowness_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demo = a_demo(tmp_path, "slow")
     incident = frames("bad-response")[-1]["answers"]["/api/v1/incidents/6"]

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,30 @@ def test_a_container_that_is_up_again_opens_nothing_and_one_without_a_site_neith
     lone = alert(None, name="ContainerDown")
     send(idle, payload(container("resolved"), lone, status="resolved"))
     assert rows(idle, "incidents") == 0
+
+
+def since(moment: float) -> dict[str, Any]:
+    return {**container(), "startsAt": datetime.fromtimestamp(moment, UTC).isoformat()}
+
+
+def test_a_container_that_was_down_while_its_site_was_opens_nothing_once_that_is_over(idle: Lab) -> None:
+    send(idle, payload(alert("www")))
+    over = time.time()
+    with idle.remediator.store.write() as connection:
+        connection.execute(
+            text("UPDATE incidents SET closed_at = :now, state = 'recovered', outcome = 'healed'"),
+            {"now": over},
+        )
+    send(idle, payload(since(over - 30)))
+    assert len(idle.incidents("www")) == 1
+    send(idle, payload(since(over + 30)))
+    assert [one["alert"] for one in idle.incidents("www")] == ["ContainerDown", "SiteDown"]
+
+
+@pytest.mark.parametrize("odd", ["", "yesterday", "9999-12-31T23:59:59-23:59", "2026-13-41T00:00:00Z"])
+def test_an_odd_begin_keeps_no_incident_from_being_opened(idle: Lab, odd: str) -> None:
+    assert send(idle, payload({**container(), "startsAt": odd})).status_code == 200
+    assert len(idle.incidents("www")) == 1
 
 
 def opened_by(lab: Lab) -> list[str]:
