@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.faults import ConfigError
+from core.files import write_whole
 from core.secrets import Secret, read_secret_file
 from exporter.watched import Heartbeat
 
@@ -62,13 +63,7 @@ class HeartbeatFile:
     def write(self, book: Mapping[str, Any]) -> None:
         """Write the book, whole or not at all. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        new = self._folder / f"{_BOOK}.new"
-        with new.open("w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump(book, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._folder / _BOOK)
+        write_whole(self._folder / _BOOK, json.dumps(book), 0o600)
 
     def _kept_key(self) -> Secret:
         path = self._folder / _KEY

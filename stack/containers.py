@@ -13,12 +13,12 @@ from pathlib import Path
 
 from core.environment import load_environment
 from core.faults import ConfigError
+from core.files import write_whole
 from core.secrets import from_environment
 from core.sites import load
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.render import render
-from stack.render.files import write_whole
 from stack.settings import COMPOSE_RENDERED, kept_token, load_settings
 
 CONFIG = Path("/config")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from core.files import write_whole
 from stack.errors import StackError
 
 _STATE = ("remediator.db", "prometheus", "alertmanager")
@@ -104,9 +105,7 @@ def only_one(home: Home) -> Iterator[None]:
 
 def write_running(home: Home, running: Running) -> None:
     """Write run.json, whole or not at all."""
-    new = home.run_file.with_suffix(".new")
-    new.write_text(json.dumps(asdict(running), indent=2) + "\n", encoding="utf-8")
-    new.replace(home.run_file)
+    write_whole(home.run_file, json.dumps(asdict(running), indent=2) + "\n")
 
 
 def read_running(home: Home) -> Running | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.world import BEHAVIOURS, Opened
+from core.files import write_whole
 
 INTERVAL, SELDOM = 8.0, 60.0
 """Seconds between two probes of a site, and of a dear one."""
@@ -70,12 +71,10 @@ class Sites:
         self._write(({"name": "broken", "url": "ftp://nowhere"},))
 
     def _write(self, sites: Iterable[Mapping[str, Any]]) -> None:
-        fresh = self.file.with_suffix(".new")
         parts = {
             "defaults": {"interval": INTERVAL},
             "modules": self.modules,
             "sites": [*self.beside, *sites],
         }
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in parts.items())  # JSON is YAML
-        fresh.write_text(text, "utf-8")
-        fresh.replace(self.file)
+        write_whole(self.file, text)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from core.files import write_whole
 from stack.campaign.world import Container, Server
 
 SERVERS, SITES_A_SERVER = 40, 3
@@ -56,9 +57,7 @@ class SitesFile:
 
     def write(self) -> None:
         """Write it whole."""
-        new = self.path.with_suffix(".new")
-        new.write_text(yaml.safe_dump(self._document(), sort_keys=False), encoding="utf-8")
-        new.replace(self.path)
+        write_whole(self.path, yaml.safe_dump(self._document(), sort_keys=False))
 
     def needs(self, site: str) -> str | None:
         """Return the site that must be well before this one is healed."""

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from core.faults import ConfigError
+from core.files import write_whole
 from core.sites import load
 from core.sites.yaml_file import read_yaml
 from stack.configure.from_prometheus import import_prometheus
@@ -16,7 +17,6 @@ from stack.configure.from_uptime_kuma import import_uptime_kuma, monitors_of_bac
 from stack.configure.imported import Imported, ImportFileError, sites_text
 from stack.errors import StackError
 from stack.parts import PARTS
-from stack.render.files import write_whole
 
 _SQLITE = b"SQLite format 3\x00"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

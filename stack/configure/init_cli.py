@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from core.faults import ConfigError
+from core.files import write_whole
 from core.sites import load
 from exporter.configuration import BY_PROBER, LONGEST_DEFAULT_TIMEOUT
 from exporter.module import BUILT_IN
@@ -23,7 +24,6 @@ from stack.configure.asking import Given, ask
 from stack.configure.beginning import env_text, sites_text, variables
 from stack.errors import StackError
 from stack.parts import PARTS
-from stack.render.files import write_whole
 from stack.settings import load_settings
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -1,6 +1,5 @@
-"""Write files whole: a reader sees the old one or the new one, never a half."""
+"""Write what is rendered: a configuration as YAML, a folder of files, a duration."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,28 +7,12 @@ from typing import Any
 import yaml
 
 from core.durations import format_duration
+from core.files import write_whole
 
 _HEADER = "# Written by `./sitemedic render` out of sites.yml and .env: edit those, not this.\n"
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml's, where PyYAML was built with it: the routes of thousands of sites in a second, not in ten."""
-
-
-def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
-    """Write `text` to `path` by renaming a finished file onto it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    return path
 
 
 def write_yaml(path: Path, config: Mapping[str, Any], mode: int = 0o644) -> Path:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.files import write_whole
 from core.secrets import Secret
 from stack.receivers import WebAddress
-from stack.render.files import write_whole
 from stack.render.ntfy import ntfy_url
 from stack.settings import Settings
 

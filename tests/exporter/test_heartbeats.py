@@ -313,7 +313,7 @@ def test_a_lost_book_is_told_and_its_times_begin_anew(
 def test_a_disk_that_takes_nothing_stops_no_job(book: Book, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         found = book.opened()
-        (book.folder / "state" / "heartbeats.json.new").mkdir(parents=True)
+        (book.folder / "state" / "heartbeats.json").mkdir(parents=True)
         for _ in range(2):
             assert await found.call(TOKEN, Said.FAILURE) == "backup"
         assert book.reason(found) is Reason.FAILED
