@@ -12,7 +12,7 @@ second: when everything fails at once, it is no site's blip.
 import time
 from typing import Protocol
 
-from exporter.allowance import Allowance
+from core.allowance import Allowance
 from exporter.health import Health
 from exporter.result import Result
 from exporter.scheduler import phase_of

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from core.allowance import Allowance
 from core.logs import fields
-from exporter.allowance import Allowance
 from exporter.health import Health
 from exporter.heartbeat import LOST_WITHIN, Heard, judge
 from exporter.heartbeat_book import as_plain, restored
