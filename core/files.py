@@ -1,7 +1,9 @@
 """Write files whole: a reader sees the old one or the new one, never a half."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
@@ -19,3 +21,13 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     return path
+
+
+def write_first(path: Path, text: str) -> None:
+    """Write `text` to `path`, for its owner alone; one that is there meanwhile stays. Raises OSError."""
+    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.") as file:  # 0600
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(file.name)

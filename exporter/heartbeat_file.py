@@ -1,18 +1,16 @@
 """What of heartbeats survives a restart: the key their tokens are derived from, and what was heard."""
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.faults import ConfigError
-from core.files import write_whole
+from core.files import write_first, write_whole
 from core.secrets import Secret, read_secret_file
 from exporter.watched import Heartbeat
 
@@ -69,25 +67,11 @@ class HeartbeatFile:
         path = self._folder / _KEY
         try:
             if not path.exists():
-                self._make_key(path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_first(path, f"{secrets.token_hex(32)}\n")
         except OSError as error:
             raise ConfigError.single(str(path), "", _no_key(error)) from error
         return read_secret_file(path)
-
-    def _make_key(self, path: Path) -> None:
-        """Write a new key, whole or not at all; one that is there meanwhile stays. Raises OSError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{_KEY}.{os.getpid()}.new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(f"{secrets.token_hex(32)}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(new, path)
-        finally:
-            new.unlink()
 
 
 def _no_key(error: OSError) -> str:

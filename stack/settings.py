@@ -1,17 +1,15 @@
 """What the environment says of this machine: addresses, mail, tokens, links."""
 
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from core.faults import ConfigError, Fault
+from core.files import write_first
 from core.secrets import Secret, from_environment, read_secret_file
 from core.web import password_fault
 from stack.receivers import LINES, ReceiverSettings
@@ -134,21 +132,10 @@ def kept_token(path: Path, size: int = 32) -> Secret:
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make_token(path, size)
+            write_first(path, secrets.token_urlsafe(size) + "\n")
         except OSError as error:
             raise ConfigError.single(str(path), "", f"cannot keep a token here: {error.strerror}") from error
     return read_secret_file(path)
-
-
-def _make_token(path: Path, size: int) -> None:
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(size) + "\n")
-        with suppress(FileExistsError):
-            path.hardlink_to(unfinished)
-    finally:
-        Path(unfinished).unlink()
 
 
 def _is_link(text: str) -> bool:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.files import write_whole
+from core.files import write_first, write_whole
 
 
 def test_a_file_is_written_anew_with_its_mode(tmp_path: Path):
@@ -28,4 +28,12 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "half of it, then what no file can hold: \ud800")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_two_that_write_first_the_first_ones_stays(tmp_path: Path):
+    path = tmp_path / "key"
+    write_first(path, "first\n")
+    write_first(path, "second\n")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("first\n", 0o600)
     assert list(tmp_path.iterdir()) == [path]
