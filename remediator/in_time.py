@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from core.servers.server import ActionError, CommandResult, Connector, Reason, Server
 from remediator.actions.action import LinodeClient, World
@@ -35,7 +34,7 @@ def in_time(world: World, since: float, seconds: float) -> World:
     return replace(world, connect=connect, linode=linode)
 
 
-class _Timed:
+class _Timed(Connector):
     """A connection that sends what changes something in time only."""
 
     def __init__(self, connector: Connector, check: Callable[[], None]) -> None:
@@ -51,14 +50,6 @@ class _Timed:
     def close(self) -> None:
         """Close the connection."""
         self._connector.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _TimedCalls:

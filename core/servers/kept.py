@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
-from core.servers.server import ActionError, CommandResult, Connector, Server
+from core.servers.server import ActionError, Closing, CommandResult, Connector, Server
 
 
-class KeptConnections:
+class KeptConnections(Closing):
     """Lends connections, one a server, and closes them at its own end. Not for several threads."""
 
     def __init__(self, connect: Callable[[Server], Connector]) -> None:
@@ -22,12 +20,8 @@ class KeptConnections:
             self._open[server] = self._connect(server)
         return _Lent(self._open[server], lambda: self._drop(server))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close them all."""
         for server in list(self._open):
             self._drop(server)
 
@@ -37,7 +31,7 @@ class KeptConnections:
             connector.close()
 
 
-class _Lent:
+class _Lent(Connector):
     """A connection that outlives its borrower, unless something went wrong on it."""
 
     def __init__(self, connector: Connector, drop: Callable[[], None]) -> None:
@@ -57,11 +51,3 @@ class _Lent:
 
     def close(self) -> None:
         """Leave it open for the next."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

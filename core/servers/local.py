@@ -9,14 +9,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from core.servers.output import CappedOutput
-from core.servers.server import ActionError, CommandResult, Reason
+from core.servers.server import ActionError, CommandResult, Connector, Reason
 
 
-class LocalConnector:
+class LocalConnector(Connector):
     """Runs argument lists as they are: no shell in between."""
 
     def run(self, argv: Sequence[str], timeout: float) -> CommandResult:
@@ -31,14 +30,6 @@ class LocalConnector:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -99,17 +99,23 @@ class CommandResult:
     truncated: bool = False
 
 
-class Connector(Protocol):
-    """A way to run commands on one server; a context manager that closes itself."""
-
-    def run(self, argv: Sequence[str], timeout: float) -> CommandResult:
-        """Run one argument list for at most `timeout` seconds; raise ActionError(timeout) past it."""
+class Closing(Protocol):
+    """What closes itself at the end of its block."""
 
     def close(self) -> None:
-        """Close the connection; never raises."""
+        """Close it; never raises."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
+
+
+class Connector(Closing, Protocol):
+    """A way to run commands on one server."""
+
+    def run(self, argv: Sequence[str], timeout: float) -> CommandResult:
+        """Run one argument list for at most `timeout` seconds; raise ActionError(timeout) past it."""

@@ -14,15 +14,13 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from core.servers.known_hosts import KnownKeys, known_keys, verify
 from core.servers.output import CappedOutput
-from core.servers.server import ActionError, CommandResult, Reason, SshSettings
+from core.servers.server import ActionError, CommandResult, Connector, Reason, SshSettings
 from core.servers.ssh_stream import SshStream
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks of what is told here in a line
@@ -52,7 +50,7 @@ def command_line(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
-class SshConnector:
+class SshConnector(Connector):
     """One connection to one server."""
 
     def __init__(self, settings: SshSettings) -> None:
@@ -103,14 +101,6 @@ class SshConnector:
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _channel(self, timeout: float) -> paramiko.Channel:
         try:

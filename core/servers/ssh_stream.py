@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from types import TracebackType
-from typing import Self
 
 import paramiko
+
+from core.servers.server import Closing
 
 _PIECE = 65536
 _STATUS_SECONDS = 5.0
 
 
-class SshStream:
+class SshStream(Closing):
     """One running command. Its input stays open until `close`: a command can wait for that and end itself.
 
     What it says on stderr is kept by the connection, some 2 MiB at most; one that says more stands still.
@@ -56,11 +56,3 @@ class SshStream:
         """End it, as far as it ends when nobody listens; never raises."""
         with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the connection has ended first
             self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
