@@ -118,8 +118,10 @@ def engine_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def started_engine(folder: Path, own_network: bool) -> Iterator[DockerEngine]:
+def started_engine(folder: Path, own_network: bool, options: Sequence[str] = ()) -> Iterator[DockerEngine]:
     """Start an engine in `folder`; with the same folder, a later one has the images of an earlier one.
+
+    `options` are more of dockerd's, such as another address to listen at.
 
     It lives in namespaces of its own: when it ends, or whoever started it, all its processes and mounts
     are gone. With `own_network`, so are its bridges and iptables rules, and its containers reach each
@@ -127,7 +129,7 @@ def started_engine(folder: Path, own_network: bool) -> Iterator[DockerEngine]:
     """
     run = Path(tempfile.mkdtemp(prefix="run-", dir=folder))  # what an earlier engine left here would mislead
     with (run / "log").open("wb") as log:
-        process = subprocess.Popen(_command(folder, run, own_network), stdout=log, stderr=log)
+        process = subprocess.Popen([*_command(folder, run, own_network), *options], stdout=log, stderr=log)
     engine = DockerEngine(run, process)
     try:
         until(lambda: engine.docker("info", "--format", "{{.ID}}"), 30, f"dockerd (its log: {run / 'log'})")

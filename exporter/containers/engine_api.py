@@ -180,6 +180,8 @@ class EngineApi:
             text = f"Docker on {self._name} does not let us ask for {path.split('?')[0]}: {said}"
             raise SourceError(text, Reason.REFUSED)
         text = f"Docker on {self._name} answers with status {answer.status}: {said}"
+        if answer.status == 400 and "HTTPS" in said and not encrypted(self._address):
+            raise SourceError(f"{text}: give its docker_api ca_file, cert_file, key_file", Reason.REFUSED)
         raise SourceError(text, Reason.ENGINE_DOWN if answer.status >= 500 else Reason.GARBLED)
 
     @property

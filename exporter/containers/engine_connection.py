@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import socket
 import ssl
 from typing import Any
@@ -14,6 +16,8 @@ from exporter.containers.docker_json import printable
 from exporter.containers.model import Reason, SourceError
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+_NOT_TAKEN = re.compile("_ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
+"""What TLS calls it where the other side does not take our certificate, or wants one."""
 
 
 def connector(name: str, address: DockerApi, at_once: int) -> aiohttp.BaseConnector:
@@ -58,13 +62,21 @@ def _tls(name: str, address: DockerApi) -> ssl.SSLContext:
 def unreached(name: str, address: DockerApi, error: Exception, answered: bool) -> SourceError:
     """Tell who is to blame that there is no answer, and what to look at.
 
-    With TLS 1.3 an engine that takes no client without a good certificate just hangs up after the handshake.
+    With TLS 1.3 an engine that takes no client without a good certificate says so after the handshake, when
+    it is already being asked, or just hangs up.
     """
     cause = getattr(error, "os_error", None) or error
     where = f"Docker on {name} ({address.url})"
-    hung_up = encrypted(address) and not answered and isinstance(error, aiohttp.ServerDisconnectedError)
-    if hung_up or isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
-        text = f"{where}: TLS failed ({cause}): look at ca_file, cert_file, key_file, and the name in url"
+    tls = _of_tls(error)
+    said = getattr(tls, "reason", None) or ""
+    if _NOT_TAKEN.search(said):
+        text = f"{where} does not take our certificate ({said})"
+        mend = "has cert_file expired, and is it signed by an authority of the engine's --tlscacert?"
+        return SourceError(f"{text}: {mend}", Reason.REFUSED)
+    if tls is not None or (encrypted(address) and not answered and _hung_up(error)):
+        text = (
+            f"{where}: TLS failed ({tls or cause}): look at ca_file, cert_file, key_file, and the name in url"
+        )
         return SourceError(text, Reason.REFUSED)
     if isinstance(cause, PermissionError):
         text = f"{where}: permission denied: let this user into the socket's group (docker)"
@@ -79,3 +91,26 @@ def unreached(name: str, address: DockerApi, error: Exception, answered: bool) -
         return SourceError(text, Reason.GARBLED)
     text = f"{where} closed the connection ({printable(str(error)) or type(error).__name__}): was it stopped?"
     return SourceError(text, Reason.ENGINE_DOWN)
+
+
+def _of_tls(error: BaseException | None) -> ssl.SSLError | None:
+    """Return the error of TLS behind an error: aiohttp makes one of its own of what ends a connection.
+
+    An end without a goodbye is none: that is how an engine ends that was killed.
+    """
+    while error is not None:
+        cause = getattr(error, "os_error", None) or error
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+            return cause
+        error = error.__cause__
+    return None
+
+
+def _hung_up(error: Exception) -> bool:
+    """Tell whether the other side ended a connection that there was."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return False
+    if getattr(error, "errno", None) in (errno.ECONNRESET, errno.EPIPE):
+        return True
+    ended = aiohttp.ServerDisconnectedError | ConnectionError | ssl.SSLEOFError
+    return isinstance(error, ended) or isinstance(error.__cause__, ended)

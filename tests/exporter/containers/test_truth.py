@@ -22,7 +22,9 @@ from tests.docker_engine import (
     running_engine,
     started_engine,
 )
+from tests.exporter.containers.certificates import Certificates
 from tests.exporter.containers.told import on_a_loop, watched
+from tests.ports import free_port
 from tests.waiting import until
 
 pytestmark = needs_docker
@@ -88,9 +90,10 @@ def own_account(file: Path, at: float) -> float:
     raise LookupError(f"nothing was written around {at}")
 
 
-def watching(engine: DockerEngine) -> Containers:
+def watching(engine: DockerEngine, api: DockerApi | None = None) -> Containers:
     containers = Containers(timing=OFTEN)
-    containers.apply([watched(server=Server("web-1", local=True, docker_api=DockerApi(engine.host)))])
+    way = api or DockerApi(engine.host)
+    containers.apply([watched(server=Server("web-1", local=True, docker_api=way))])
     return containers
 
 
@@ -98,11 +101,29 @@ def watching(engine: DockerEngine) -> Containers:
 async def test_cpu_and_memory_are_what_the_process_itself_has_used(
     engine: DockerEngine, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    file = tmp_path / "told"
-    containers = watching(engine)
+    await _held_against_its_own_account(engine, DockerApi(engine.host), tmp_path, record_property)
+
+
+@pytest.mark.full
+def test_they_are_over_tls_too(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    certificates, port = Certificates(tmp_path), free_port()
+    files = {name: Path(path) for name, path in certificates.clients()["good"].items()}
+    api = DockerApi(f"tcp://127.0.0.1:{port}", **files)
+    options = certificates.options(port)
+    with engine_folder() as folder, started_engine(folder, own_network=False, options=options) as engine:
+        engine.import_image()
+        asyncio.run(_held_against_its_own_account(engine, api, tmp_path, record_property))
+        engine.clear()
+
+
+async def _held_against_its_own_account(
+    engine: DockerEngine, api: DockerApi, folder: Path, record_property: Callable[[str, object], None]
+) -> None:
+    file = folder / "told"
+    containers = watching(engine, api)
     try:
         arguments = ("/programs/burner.py", str(SHARE), str(MEBIBYTES), "/told/told")
-        await asyncio.to_thread(python, engine, "burner", tmp_path, *arguments)
+        await asyncio.to_thread(python, engine, "burner", folder, *arguments)
         await asyncio.to_thread(until, lambda: file.stat().st_size > 500, 30, "the process to begin")
         first = await sampled(containers, "burner", "container_last_seen", file.stat().st_mtime)
         last = await sampled(containers, "burner", CPU, first[CPU] + LEAST)
