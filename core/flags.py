@@ -1,6 +1,7 @@
-"""The flags that both services have, in Prometheus's form."""
+"""The flags that several commands have, in Prometheus's form."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,6 +29,18 @@ class ListenAddress(click.ParamType[tuple[str, int]]):
         return host.strip("[]"), int(port)
 
 
+def config_file(use: str, default: Path | None = Path("sites.yml"), *, shown: str | None = None) -> Decorator:
+    """Make `--config.file`, handed on as `config_file`; `use` says for what it is read."""
+    return click.option(
+        "--config.file",
+        "config_file",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=shown or True,
+        help=use,
+    )
+
+
 def listen_address(default: str) -> Decorator:
     """Make `--web.listen-address`, handed on as `address`: host and port."""
     return click.option(
@@ -49,6 +62,17 @@ def listen_addresses(default: str) -> Decorator:
         multiple=True,
         help=f"Where to listen; may be given several times.  [default: {default}]",
     )
+
+
+def web_config_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--web.config.file`, handed on as `web_config_file`."""
+    flag = click.option(
+        "--web.config.file",
+        "web_config_file",
+        type=click.Path(path_type=Path),
+        help="A web-config.yml of Prometheus's exporter-toolkit: TLS and passwords.",
+    )
+    return flag(command)
 
 
 def log_flags(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import click
 
 from core import VERSION, logs
 from core.faults import ConfigError
-from core.flags import listen_addresses, log_flags
+from core.flags import config_file, listen_addresses, log_flags, web_config_file
 from core.sites import Part
 from exporter.configuration import read
 from exporter.health import Health
@@ -26,11 +26,11 @@ _DEFAULT_FILES = (Path("sites.yml"), Path("blackbox.yml"))
 
 
 @click.command("exporter", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config.file", "config_file", type=click.Path(path_type=Path),
-    help="A sites.yml, or a blackbox.yml (then only /probe serves).  "
+@config_file(
+    "A sites.yml, or a blackbox.yml (then only /probe serves).  "
     "[default: sites.yml, or blackbox.yml where there is only that]",
-)  # fmt: skip
+    None,
+)
 @click.option(
     "--config.check", "check", is_flag=True, help="Say whether the configuration can be used, and end.",
 )  # fmt: skip
@@ -47,10 +47,7 @@ _DEFAULT_FILES = (Path("sites.yml"), Path("blackbox.yml"))
     "--web.systemd-socket", "systemd_socket", is_flag=True,
     help="Listen on the sockets that systemd hands over instead.",
 )  # fmt: skip
-@click.option(
-    "--web.config.file", "web_config_file", type=click.Path(path_type=Path),
-    help="A web-config.yml of Prometheus's exporter-toolkit: TLS and passwords.",
-)  # fmt: skip
+@web_config_file
 @click.option(
     "--web.external-url", "external_url",
     help="The URL under which people reach the exporter behind a proxy; its path comes before every address.",

@@ -7,16 +7,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from core import VERSION, logs
 from core.faults import ConfigError, Fault
-from core.flags import listen_address, log_flags
+from core.flags import listen_address, log_flags, web_config_file
 from core.secrets import Secret, from_environment
 from core.servers.schema import PART as SERVERS
 from core.sites import Part
 from core.web import password_fault
+from core.web_live import LiveWebConfig
 from remediator.errors import RemediatorError
 from remediator.linode import DEFAULT_URL, LinodeAPI
 from remediator.only_one import only_one
@@ -36,6 +38,7 @@ _TIMINGS = {one.name for one in fields(Timing)}
     help="The sites.yml that the exporter reads too.",
 )  # fmt: skip
 @listen_address("127.0.0.1:9096")
+@web_config_file
 @click.option(
     "--web.external-url", "external_url", help="The console's address in mails; default: PUBLIC_URL."
 )
@@ -52,16 +55,11 @@ _TIMINGS = {one.name for one in fields(Timing)}
 @click.pass_obj
 def remediator_command(
     parts: Sequence[Part] | None,
-    config_file: Path,
+    /,
     address: tuple[str, int],
-    external_url: str | None,
-    storage_url: str | None,
-    exporter_url: str,
-    alertmanager_url: str,
-    linode_api_url: str,
     log_level: str,
     log_format: str,
-    timings: tuple[str, ...],
+    **given: Any,
 ) -> None:
     """Heal the sites of a sites.yml when Alertmanager says that they are down.
 
@@ -71,21 +69,7 @@ def remediator_command(
     """
     logs.setup(log_level, log_format)
     try:
-        secrets = _secrets(os.environ)
-        settings = Settings(
-            config_file=config_file,
-            parts=parts or (SERVERS, PART),
-            storage_url=find_storage_url(storage_url, os.environ),
-            exporter_url=exporter_url,
-            alertmanager_url=alertmanager_url,
-            console_url=external_url or os.environ.get("PUBLIC_URL") or _local_url(*address),
-            webhook_token=secrets.webhook_token,
-            api_token=secrets.api_token,
-            console_password=secrets.console_password,
-            linode=LinodeAPI(secrets.linode_token, linode_api_url) if secrets.linode_token else None,
-            own_containers=_own_containers(os.environ),
-            timing=_timing(timings),
-        )
+        settings = _settings(parts or (SERVERS, PART), address, **given)
         with only_one(settings.storage_url):
             serve(once_there(lambda: Remediator(settings), settings.storage_url), *address)
     except (ConfigError, RemediatorError) as error:
@@ -93,8 +77,41 @@ def remediator_command(
         sys.exit(1)
 
 
-def _local_url(host: str, port: int) -> str:
-    return f"http://{host or 'localhost'}:{port}"
+def _settings(
+    parts: Sequence[Part],
+    address: tuple[str, int],
+    *,
+    config_file: Path,
+    web_config_file: Path | None,
+    external_url: str | None,
+    storage_url: str | None,
+    exporter_url: str,
+    alertmanager_url: str,
+    linode_api_url: str,
+    timings: tuple[str, ...],
+) -> Settings:
+    """Return what flags and environment say. Raises ConfigError and RemediatorError."""
+    secrets, web = _secrets(os.environ), LiveWebConfig(web_config_file)
+    ours = _local_url(*address, scheme="https" if web.tls else "http")
+    return Settings(
+        config_file=config_file,
+        parts=parts,
+        storage_url=find_storage_url(storage_url, os.environ),
+        exporter_url=exporter_url,
+        alertmanager_url=alertmanager_url,
+        console_url=external_url or os.environ.get("PUBLIC_URL") or ours,
+        webhook_token=secrets.webhook_token,
+        api_token=secrets.api_token,
+        console_password=secrets.console_password,
+        linode=LinodeAPI(secrets.linode_token, linode_api_url) if secrets.linode_token else None,
+        own_containers=_own_containers(os.environ),
+        web=web,
+        timing=_timing(timings),
+    )
+
+
+def _local_url(host: str, port: int, scheme: str) -> str:
+    return f"{scheme}://{host or 'localhost'}:{port}"
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,10 @@ class Metrics:
         self.reload_ok = show(
             "remediator_config_last_reload_successful", "Whether the last reload of sites.yml was taken."
         )
+        self.web_ok = show(
+            "web_config_last_reload_successful",
+            "Whether the last reading of --web.config.file succeeded; 1 without one.",
+        )
         self._servers: frozenset[str] = frozenset()
         self._initialise(actions)
 

@@ -17,7 +17,9 @@ from core.faults import ConfigError
 from core.logs import fields
 from remediator.alerts import MAX_BODY
 from remediator.errors import StartError
+from remediator.handed import HandedServer
 from remediator.service import Remediator
+from remediator.tls_relay import TLSRelay
 from remediator.web import create_app
 
 log = logging.getLogger(__name__)
@@ -31,15 +33,19 @@ END_WITHIN = 5.0
 
 def serve(remediator: Remediator, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; raise StartError where the port cannot be had."""
-    server = _listen(remediator, host, port)
+    server, relay = _listen(remediator, host, port)
     _be_quick_to_answer()
     signals = _signals()
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     remediator.start()
     thread.start()
+    if relay is not None:
+        relay.start()
     log.info("remediator runs", extra=fields(address=f"{host}:{port}", sites=len(remediator.policy().sites)))
     _until_the_end(signals, remediator)
     log.info("remediator ends")
+    if relay is not None:
+        relay.stop()
     server.close()
     remediator.stop(END_WITHIN)
 
@@ -51,21 +57,23 @@ def _be_quick_to_answer() -> None:
     gc.freeze()  # what is there now stays: to go through all of it again and again takes 0.1 s each time
 
 
-def _listen(remediator: Remediator, host: str, port: int) -> Any:
-    listening = _bind(host, port)
-    return create_server(
-        create_app(remediator),
-        map={},
-        sockets=[listening],
-        threads=THREADS,
-        ident="sitemedic",
-        max_request_body_size=MAX_BODY + 1,
-        max_request_header_size=65536,
-        channel_timeout=30,
-        connection_limit=200,
-        asyncore_use_poll=True,
-        clear_untrusted_proxy_headers=True,
-    )
+def _listen(remediator: Remediator, host: str, port: int) -> tuple[Any, TLSRelay | None]:
+    """Return the server; and where TLS is spoken, what takes clients in for it."""
+    listening, app, web = _bind(host, port), create_app(remediator), remediator.settings.web
+    adjustments = {
+        "threads": THREADS,
+        "ident": "sitemedic",
+        "max_request_body_size": MAX_BODY + 1,
+        "max_request_header_size": 65536,
+        "channel_timeout": 30,
+        "connection_limit": 200,
+        "asyncore_use_poll": True,
+        "clear_untrusted_proxy_headers": True,
+    }
+    if web.tls is None:
+        return create_server(app, map={}, sockets=[listening], **adjustments), None
+    server = HandedServer(app, url_scheme="https", **adjustments)
+    return server, TLSRelay(listening, web, server.hand_over)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -17,6 +17,7 @@ from core.logs import fields
 from core.secrets import Secret
 from core.servers import connect
 from core.sites import Document, Part, load
+from core.web_live import LiveWebConfig
 from remediator.actions import ACTIONS
 from remediator.actions.action import Action, LinodeClient, Target, World
 from remediator.alertmanager_client import AlertmanagerClient
@@ -73,6 +74,8 @@ class Settings:
     timing: Timing = field(default_factory=Timing)
     actions: Mapping[str, Action] = field(default_factory=lambda: ACTIONS)
     look: Callable[[Target, World], Look] | None = None
+    web: LiveWebConfig = field(default_factory=LiveWebConfig)
+    """TLS and who may ask, where a web-config.yml says it."""
     now: Callable[[], float] = field(default_factory=SteadyClock)
 
 
@@ -109,6 +112,7 @@ class Remediator:
         self.reconciler = Reconciler(Attempts(workshop), self.gatherer, self._chores(), self._lead(workshop))
         self.metrics.reload_ok.set(1)
         self.metrics.ready.set_function(lambda: float(self.ready() is None))
+        self.metrics.web_ok.set_function(lambda: float(settings.web.successful))
         self.readiness.take(self._document)
 
     def policy(self) -> Policy:
@@ -221,6 +225,7 @@ class Remediator:
 
     def _watch(self) -> None:
         while not self._stopping.wait(RELOAD_EVERY):
+            self.settings.web.look()
             if self._watcher.changed():
                 try:
                     self.reload()
@@ -265,6 +270,7 @@ class Remediator:
             world=lambda: self._world,
             look=self.settings.look or look,
             storm=lambda attempt, target: self.gatherer.storm(attempt, target),
+            silenced=lambda site: self._silences.covers_now(site),
             metrics=self.metrics,
             timing=self.settings.timing,
             now=self.settings.now,

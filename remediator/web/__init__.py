@@ -16,6 +16,7 @@ from remediator.web import (
     answers,
     approvals,
     containers,
+    gate,
     incidents,
     operations,
     pages,
@@ -39,6 +40,7 @@ def create_app(remediator: Remediator) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["MAX_FORM_MEMORY_SIZE"] = 64 * 1024
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    gate.register(app, remediator)
     sign_in.configure(app, remediator.settings)
     access.guard(app, remediator.settings)
     answers.register(app)

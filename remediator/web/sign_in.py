@@ -40,7 +40,7 @@ def configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_NAME=COOKIE,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
-        SESSION_COOKIE_SECURE=settings.console_url.startswith("https:"),
+        SESSION_COOKIE_SECURE=_over_tls(settings),
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=timedelta(seconds=LASTS),
     )
@@ -65,37 +65,17 @@ def csrf_token() -> str:
 def routes(remediator: Remediator) -> Blueprint:
     """Make the pages that let in and out."""
     routes = Blueprint("sign_in", __name__)
-    settings = remediator.settings
     throttle = Throttle()
-    count = remediator.metrics.sign_ins.labels
 
     @routes.get("/login")
     def form() -> ResponseReturnValue:
         wanted = local_path(request.args.get("next", ""))
-        if g.get("person"):
-            return redirect(wanted, 303)
-        return _form(settings, wanted)
+        return redirect(wanted, 303) if g.get("person") else _form(remediator.settings, wanted)
 
     @routes.post("/login")
     def enter() -> ResponseReturnValue:
-        check_form(settings)
-        wanted = local_path(request.form.get("next", ""))
-        name = _name()
-        if not name:
-            return _form(settings, wanted, "Your name, please: it stands beside what you do.", 400)
-        asker = _asker(settings)
-        if wait := throttle.try_now(asker):
-            count("too_many").inc()
-            message = f"Too many wrong passwords from here. Try again in {wait:.0f} seconds."
-            return _form(settings, wanted, message, 429, {"Retry-After": f"{wait + 1:.0f}"})
-        if not _right(request.form.get("password", ""), settings.console_password):
-            count("wrong").inc()
-            log.warning("wrong password at the console", extra=fields(address=request.remote_addr))
-            return _form(settings, wanted, "That is not the password.", 403)
-        throttle.forgive(asker)
-        count("let_in").inc()
-        log.info("signed in to the console", extra=fields(person=name, address=request.remote_addr))
-        return _let_in(settings, name, wanted)
+        check_form(remediator.settings)
+        return _enter(remediator, throttle)
 
     @routes.post("/logout")
     def leave() -> ResponseReturnValue:
@@ -103,6 +83,30 @@ def routes(remediator: Remediator) -> Blueprint:
         return redirect("/login", 303)
 
     return routes
+
+
+def _enter(remediator: Remediator, throttle: Throttle) -> ResponseReturnValue:
+    """Let in who gives the password, not too often a wrong one."""
+    settings, count = remediator.settings, remediator.metrics.sign_ins.labels
+    wanted, name, asker = local_path(request.form.get("next", "")), _name(), _asker(settings)
+    if not name:
+        return _form(settings, wanted, "Your name, please: it stands beside what you do.", 400)
+    if wait := throttle.try_now(asker):
+        count("too_many").inc()
+        message = f"Too many wrong passwords from here. Try again in {wait:.0f} seconds."
+        return _form(settings, wanted, message, 429, {"Retry-After": f"{wait + 1:.0f}"})
+    if not _right(request.form.get("password", ""), settings.console_password):
+        count("wrong").inc()
+        log.warning("wrong password at the console", extra=fields(address=request.remote_addr))
+        return _form(settings, wanted, "That is not the password.", 403)
+    throttle.forgive(asker)
+    count("let_in").inc()
+    log.info("signed in to the console", extra=fields(person=name, address=request.remote_addr))
+    return _let_in(settings, name, wanted)
+
+
+def _over_tls(settings: Settings) -> bool:
+    return settings.web.tls is not None or settings.console_url.startswith("https:")
 
 
 def _name() -> str:
@@ -128,7 +132,7 @@ def _let_in(settings: Settings, name: str, wanted: str) -> Response:
         BROWSER,
         _browsers(settings).dumps(_browser(settings) or secrets.token_urlsafe(12)),
         max_age=_BROWSER_LASTS,
-        secure=settings.console_url.startswith("https:"),
+        secure=_over_tls(settings),
         httponly=True,
         samesite="Strict",
         path="/login",
