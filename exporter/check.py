@@ -12,6 +12,7 @@ import click
 from core.durations import parse_duration
 from core.environment import load_environment
 from core.faults import ConfigError, quoted
+from core.flags import config_file
 from core.sites import Part
 from core.sites.validate import nearest
 from exporter.configuration import BY_PROBER, LONGEST_DEFAULT_TIMEOUT, Configuration, read
@@ -64,10 +65,10 @@ class _Seconds(click.ParamType[float]):
     "--module", "module_name", help="The module to probe with; of --config.file, or a built-in one."
 )
 @click.option("--timeout", "seconds", type=_Seconds(), help="How long one probe may take.  [default: 5s]")
-@click.option(
-    "--config.file", "config_file", type=click.Path(path_type=Path),
-    help="A sites.yml, whose sites may be named, or a blackbox.yml.  [default: sites.yml beside .env]",
-)  # fmt: skip
+@config_file(
+    "A sites.yml, whose sites may be named, or a blackbox.yml.  [default: sites.yml beside .env]",
+    None,
+)
 @click.pass_obj
 def check_command(
     parts: Sequence[Part] | None,

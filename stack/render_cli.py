@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from core.environment import load_environment
+from core.flags import config_file
 from core.sites import load
 from stack.errors import StackError
 from stack.parts import PARTS
@@ -15,14 +16,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command("render")
-@click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default=ROOT / "sites.yml",
-    show_default="sites.yml",
-    help="The sites to render for.",
-)
+@config_file("The sites to render for.", ROOT / "sites.yml", shown="sites.yml")
 @click.option(
     "--out", type=_FOLDER, default=ROOT / "data" / "rendered", show_default="data/rendered", help="Where to."
 )

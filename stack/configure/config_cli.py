@@ -11,6 +11,7 @@ import click
 
 from core.environment import load_environment
 from core.faults import ConfigError, Fault
+from core.flags import config_file
 from core.secrets import MASK
 from core.servers.schema import api_file_faults, file_faults, servers
 from core.sites import Document, load
@@ -43,15 +44,8 @@ config_group.add_command(show_command)
 
 
 @config_group.command("check")
-@click.option(
-    "--config.file",
-    "file",
-    type=click.Path(path_type=Path),
-    default="sites.yml",
-    show_default=True,
-    help="The sites.yml to check; .env is read beside it.",
-)
-def check_command(file: Path) -> None:
+@config_file("The sites.yml to check; .env is read beside it.")
+def check_command(config_file: Path) -> None:
     """Tell every fault of sites.yml and .env, and what is unsafe; change nothing.
 
     What is made out of them (rules, Prometheus's and Alertmanager's configuration) is shown to
@@ -59,16 +53,16 @@ def check_command(file: Path) -> None:
     Exits 1 when there is a fault; what is only unsafe is told.
     """
     with tempfile.TemporaryDirectory(prefix="sitemedic-") as folder:
-        document, environ, settings = _read(file, Path(folder))
+        document, environ, settings = _read(config_file, Path(folder))
         notes = render(document, settings, Path(folder) / "rendered").notes
         if faults := checked.faults(Path(folder) / "rendered"):
             raise StackError("\n".join(faults))
-        compose = list(_compose_notes(file.absolute().parent))
+        compose = list(_compose_notes(config_file.absolute().parent))
     for line in (*notes, *idle_playbooks(document), *checked.unchecked(), *compose):
         click.echo(f"Note: {line}")
     for line in warnings(document, environ, settings.smtp):
         click.echo(f"Unsafe: {line}")
-    click.echo(f"{file}: ok, {_count(document)}")
+    click.echo(f"{config_file}: ok, {_count(document)}")
 
 
 def _read(file: Path, data: Path) -> tuple[Document, Mapping[str, str], Settings]:

@@ -8,6 +8,7 @@ import click
 import yaml
 
 from core.durations import format_duration
+from core.flags import config_file
 from core.servers.schema import servers
 from core.servers.server import Server
 from core.shares import format_share
@@ -29,18 +30,11 @@ from stack.parts import PARTS
 
 @click.command("show")
 @click.argument("site")
-@click.option(
-    "--config.file",
-    "file",
-    type=click.Path(path_type=Path),
-    default="sites.yml",
-    show_default=True,
-    help="The sites.yml to read.",
-)
-def show_command(site: str, file: Path) -> None:
+@config_file("The sites.yml to read.")
+def show_command(site: str, config_file: Path) -> None:
     """Tell what holds for SITE (an app is parent/child), and where each setting comes from."""
     try:
-        document, found, settings = effective(file, PARTS, site)
+        document, found, settings = effective(config_file, PARTS, site)
     except LookupError as error:
         raise StackError(str(error.args[0])) from error
     click.echo(f"{found.name}   ({found.file}: {found.path})\n")
