@@ -34,9 +34,9 @@ class AlertmanagerClient:
         """Post alerts."""
         self._ask("POST", "/api/v2/alerts", alerts)
 
-    def silenced_sites(self) -> frozenset[str]:
+    def silenced_sites(self, timeout: tuple[float, float] = TIMEOUT) -> frozenset[str]:
         """Return the sites whose SiteDown somebody has silenced."""
-        every = self._ask("GET", SILENCED_PATH).json
+        every = self._ask("GET", SILENCED_PATH, timeout=timeout).json
         try:
             alerts = every()
             found = {str(one["labels"]["site"]) for one in alerts if _is_silenced(one)}
@@ -63,12 +63,14 @@ class AlertmanagerClient:
             raise AlertmanagerError("Alertmanager does not tell its configuration") from error
         return "email_configs:" in str(config)
 
-    def _ask(self, method: str, path: str, body: object = None) -> requests.Response:
+    def _ask(
+        self, method: str, path: str, body: object = None, timeout: tuple[float, float] = TIMEOUT
+    ) -> requests.Response:
         try:
             with requests.Session() as session:
                 session.trust_env = False
                 answer = session.request(
-                    method, f"{self._url}{path}", json=body, timeout=TIMEOUT, allow_redirects=False
+                    method, f"{self._url}{path}", json=body, timeout=timeout, allow_redirects=False
                 )
         except requests.RequestException as error:
             raise AlertmanagerError(f"no answer from Alertmanager: {type(error).__name__}") from error

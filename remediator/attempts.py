@@ -36,7 +36,10 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class Workshop:
-    """What an attempt is worked with; `owner` names this process among all remediators."""
+    """What an attempt is worked with; `owner` names this process among all remediators.
+
+    `silenced` asks Alertmanager afresh whether a silence covers a site; None where that is not known.
+    """
 
     owner: str
     store: Store
@@ -46,6 +49,7 @@ class Workshop:
     world: Callable[[], World]
     look: Callable[[Target, World], Look]
     storm: Callable[[Attempt, Target], Withdrawn | None]
+    silenced: Callable[[str], bool | None]
     metrics: Metrics
     timing: Timing
     now: Callable[[], float]

@@ -6,14 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from remediator.actions.action import Action, Target
+from remediator.facts import Facts, Step
 from remediator.findings import DEAD, read, sentence, symptom
+from remediator.guards import GUARDS
 from remediator.guards.mode import approved, stricter
 from remediator.guards.paused import applies
-from remediator.holds import Approval, Pause
-from remediator.incident import Attempt, Kind, Mode, Reason, kind_of
+from remediator.guards.verdict import Refuse, WaitUntil
+from remediator.holds import Approval, Maintenance, Pause
+from remediator.incident import Attempt, Incident, Kind, Mode, Reason, State, kind_of
 from remediator.playbook import POWER, hindrance
 from remediator.policy import Policy
 from remediator.seen import Look, Probe
+
+PEOPLES = ("paused", "maintenance", "silence")
+"""The guards by which people keep hands off; how far a site's mode lets us go is asked beside them."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,15 @@ class Withdrawn:
 
     reason: str
     detail: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What people say of an attempt's site by now; `silenced` None: it could not be found out."""
+
+    pauses: tuple[Pause, ...] = ()
+    maintenance: Maintenance | None = None
+    silenced: bool | None = False
 
 
 def still_wanted(
@@ -47,29 +62,50 @@ def before_the_act(
     attempt: Attempt,
     target: Target,
     policy: Policy,
-    pauses: Iterable[Pause],
-    age: float,
+    said: Said,
+    now: float,
     limit: float,
     *,
     yes: bool,
 ) -> Withdrawn | None:
-    """Say what forbids the act by now; `age` seconds have gone since it was decided on, `limit` may.
+    """Say what forbids the act by now; `limit` seconds may have gone since it was decided on.
 
     `yes`: a person said so to this attempt (`was_approved`).
     """
     site = policy.sites.get(attempt.site)
     if site is None or site.target != replace(target, hook=None, instance=""):
         return Withdrawn("target_gone", "sites.yml was changed meanwhile; nothing was touched")
-    if paused(attempt, pauses):
-        return Withdrawn(Reason.PAUSED, "nothing was touched")
-    planned = site.playbook.step(attempt.step)
-    how_far = stricter(site.mode, planned.mode if planned else None)
-    if how_far is Mode.OBSERVE:
-        return Withdrawn(Reason.OBSERVE_MODE, "nothing was touched")
-    if how_far is Mode.APPROVE and not yes:
-        return Withdrawn(Reason.APPROVAL_NEEDED, "a person must approve it by now; nothing was touched")
+    held, age = hands_off(attempt, target, policy, said, now, yes=yes), now - attempt.created_at
+    if held is not None:
+        return replace(held, detail=f"{held.detail}; nothing was touched")
     if not 0 <= age <= limit:
         return Withdrawn("decided_too_long_ago", f"decided on {age:.0f} s ago; nothing was touched")
+    return None
+
+
+def hands_off(
+    attempt: Attempt, target: Target, policy: Policy, said: Said, now: float, *, yes: bool
+) -> Withdrawn | None:
+    """Say by what people keep hands off the attempt's site now, with the guards that it was decided by."""
+    incident = Incident(attempt.incident_id, attempt.site, State.ATTEMPTING, attempt.created_at)
+    facts = Facts(
+        incident, target=target, pauses=said.pauses, maintenance=said.maintenance, silenced=said.silenced
+    )
+    for name in PEOPLES:
+        verdict = GUARDS[name](facts, Step(attempt.step, attempt.action), now)
+        if isinstance(verdict, Refuse | WaitUntil):
+            return Withdrawn(verdict.reason, verdict.detail)
+    return _by_mode(attempt, policy, yes)
+
+
+def _by_mode(attempt: Attempt, policy: Policy, yes: bool) -> Withdrawn | None:
+    site = policy.sites.get(attempt.site)
+    planned = site.playbook.step(attempt.step) if site else None
+    how_far = stricter(site.mode if site else Mode.OBSERVE, planned.mode if planned else None)
+    if how_far is Mode.OBSERVE:
+        return Withdrawn(Reason.OBSERVE_MODE, "sites.yml says observe by now")
+    if how_far is Mode.APPROVE and not yes:
+        return Withdrawn(Reason.APPROVAL_NEEDED, "a person must approve it by now")
     return None
 
 

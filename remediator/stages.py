@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from core.logs import fields
 from core.servers.kept import KeptConnections
@@ -16,7 +17,8 @@ from remediator.errors import ExporterError, LeaseLostError, SiteUnknownError, S
 from remediator.findings import read, sentence, symptom
 from remediator.in_time import in_time
 from remediator.incident import Attempt, Decision, Incident, Outcome, Reason, Stage, State, Verb, kind_of
-from remediator.last_check import Withdrawn, before_the_act, by_the_look, other_outage, paused, still_wanted
+from remediator.last_check import Withdrawn, by_the_look, other_outage, paused, still_wanted
+from remediator.said import forbidden, let_go
 from remediator.seen import Look, Probe
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
@@ -150,17 +152,18 @@ class Stages:
         """Write the stage on a probe that fails now; return when, or None where something forbids the act."""
         stormy = self._shop.storm(attempt, target)  # before the probe, which must be the freshest
         probe = self._probe(attempt, self._shop.timing.prepare_within)
-        if probe is None or self._stopping():
+        if probe is None:
             return None
         if probe.success:
             self._abandon(attempt, Withdrawn(Reason.PASSING, "a fresh probe passes by now"))
             return None
-        now, policy = self._shop.now(), self._shop.policy()
-        age, limit = now - attempt.created_at, self._shop.timing.act_within
+        silenced = self._shop.silenced(attempt.site)  # after the probe, which may take its whole timeout
+        if self._stopping():
+            return None
+        now = self._shop.now()
         with self._shop.store.write(PATIENCE) as connection:
-            yes = self._attempts.was_approved_in(connection, attempt)
-            withdrawn = before_the_act(attempt, target, policy, pauses(connection), age, limit, yes=yes)
-            withdrawn = withdrawn or stormy or other_outage(attempt, probe, policy)
+            withdrawn = forbidden(self._attempts, connection, attempt, target, silenced, now)
+            withdrawn = withdrawn or stormy or other_outage(attempt, probe, self._shop.policy())
             if withdrawn is None:
                 self._attempts.save_in(
                     connection,
@@ -196,9 +199,9 @@ class Stages:
             self._wait_or_fail(attempt, ActionReason.TIMEOUT, "paused before it had settled", SOON)
             return
         try:
-            step = action.settle(
-                target, attempt.marks, in_time(self._shop.world(), now, 3 * self._shop.timing.send_within)
-            )
+            within = 3 * self._shop.timing.send_within
+            allowed = partial(let_go, self._attempts, attempt, target)
+            step = action.settle(target, attempt.marks, in_time(self._shop.world(), now, within, allowed))
         except ActionError as error:
             if error.permanent:
                 self._attempts.finish(attempt, Stage.FAILED, error.reason, error.message, permanent=True)

@@ -16,9 +16,10 @@ from remediator.facts import Facts, Step
 from remediator.findings import read, sentence
 from remediator.guards.cooldown import cooldown
 from remediator.guards.verdict import Allow, WaitUntil
-from remediator.holds import Answer, Approval, Pause
+from remediator.holds import Answer, Approval
 from remediator.incident import Attempt, Incident, Kind, Mode, Reason, Stage, State
 from remediator.last_check import (
+    Said,
     Withdrawn,
     before_the_act,
     by_the_look,
@@ -352,13 +353,13 @@ def test_an_attempt_begun_under_another_playbook_goes_on_only_where_its_step_is_
 
 
 def test_the_last_check_knows_the_target_of_a_hook_as_the_sites_own(tmp_path: Path) -> None:
-    own, nobody = policy(tmp_path), tuple[Pause, ...]()
-    hook = attempt(1, "run_hook:tidy")
+    own, hook = policy(tmp_path), attempt(1, "run_hook:tidy")
+    soon = hook.created_at + 1
     found = still_wanted(hook, ACTIONS, own)
     assert not isinstance(found, Withdrawn)
-    assert before_the_act(hook, found[1], own, nobody, 1.0, 60.0, yes=True) is None
+    assert before_the_act(hook, found[1], own, Said(), soon, 60.0, yes=True) is None
     moved = policy(tmp_path, SITES.replace("container: nginx", "container: apache"))
-    assert before_the_act(hook, found[1], moved, nobody, 1.0, 60.0, yes=True) is not None
+    assert before_the_act(hook, found[1], moved, Said(), soon, 60.0, yes=True) is not None
 
 
 @pytest.mark.parametrize(
@@ -401,7 +402,7 @@ def test_the_mode_is_asked_again_right_before_the_act(
     deed = attempt(1, RESTART)
     found = still_wanted(deed, ACTIONS, own)
     assert not isinstance(found, Withdrawn)
-    withdrawn = before_the_act(deed, found[1], own, tuple[Pause, ...](), 1.0, 60.0, yes=yes)
+    withdrawn = before_the_act(deed, found[1], own, Said(), deed.created_at + 1, 60.0, yes=yes)
     assert (withdrawn.reason if withdrawn else None) == reason
 
 

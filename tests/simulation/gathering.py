@@ -11,6 +11,7 @@ from remediator.facts import Facts, Limits, Sites, Untold
 from remediator.findings import ENTERED
 from remediator.holds import Maintenance, Pause
 from remediator.incident import REVISABLE, Incident, Mode, State
+from remediator.last_check import Said
 from remediator.policy import Policy, SitePolicy
 from remediator.seen import Canary, Look, Probe, SiteState
 from tests.simulation.memory import Memory
@@ -63,6 +64,11 @@ class Gathering:
             for one in self._world.every(What.PAUSED)
             if one.on(time)
         )
+
+    def said(self, site: str, time: float, clock: float) -> Said:
+        """Return what people say of a site now: what is asked again right before an act."""
+        window = self._maintenance(self._world.sites[site], time, clock)
+        return Said(self.pauses(time), window, self._silenced(site, time))
 
     def facts(self, incident: Incident, time: float, clock: float, started_at: float) -> Facts:
         """Return what is known of an incident now."""

@@ -223,9 +223,9 @@ class Process:
         """Ask the pure rules that are asked right before an act."""
         target = self.gathering.targets[attempt.site]
         assert target is not None
-        policy, age = self.gathering.policy(attempt.site, time), self.clock(time) - attempt.created_at
-        pauses = self.gathering.pauses(time)
-        return before_the_act(attempt, target, policy, pauses, age, ACT_WITHIN, yes=True)
+        policy, clock = self.gathering.policy(attempt.site, time), self.clock(time)
+        said = self.gathering.said(attempt.site, time, clock)
+        return before_the_act(attempt, target, policy, said, clock, ACT_WITHIN, yes=True)
 
     def _refuses(self, attempt: Attempt, time: float) -> bool:
         """Do what an action looks at before it acts; tell whether that ended the attempt."""

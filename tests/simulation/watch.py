@@ -136,11 +136,7 @@ class Watch:
 
     def acted(self, act: Act) -> None:
         """An act is done now: what may have changed since it was decided on."""
-        site = self.world.sites[act.site]
-        if self._paused(site, act.time):
-            raise Broken("paused", f"{act.action} at {act.time}")
-        if self.world.now(What.OBSERVED, act.time, act.site) is not None:
-            raise Broken("observe", f"{act.action} at {act.time}")
+        self._allowed_by_people(act, self.world.sites[act.site])
         if self.world.now(What.REMOVED, act.time, act.site) is not None:
             raise Broken("unknown_target", act.site)
         self._fails_now(act)
