@@ -64,6 +64,17 @@ def listen_addresses(default: str) -> Decorator:
     )
 
 
+def web_config_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--web.config.file`, handed on as `web_config_file`."""
+    flag = click.option(
+        "--web.config.file",
+        "web_config_file",
+        type=click.Path(path_type=Path),
+        help="A web-config.yml of Prometheus's exporter-toolkit: TLS and passwords.",
+    )
+    return flag(command)
+
+
 def log_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--log.level` and `--log.format`, handed on as `log_level` and `log_format`."""
     level = click.option(

@@ -10,7 +10,7 @@ import click
 
 from core import VERSION, logs
 from core.faults import ConfigError
-from core.flags import config_file, listen_addresses, log_flags
+from core.flags import config_file, listen_addresses, log_flags, web_config_file
 from core.sites import Part
 from exporter.configuration import read
 from exporter.health import Health
@@ -47,10 +47,7 @@ _DEFAULT_FILES = (Path("sites.yml"), Path("blackbox.yml"))
     "--web.systemd-socket", "systemd_socket", is_flag=True,
     help="Listen on the sockets that systemd hands over instead.",
 )  # fmt: skip
-@click.option(
-    "--web.config.file", "web_config_file", type=click.Path(path_type=Path),
-    help="A web-config.yml of Prometheus's exporter-toolkit: TLS and passwords.",
-)  # fmt: skip
+@web_config_file
 @click.option(
     "--web.external-url", "external_url",
     help="The URL under which people reach the exporter behind a proxy; its path comes before every address.",
