@@ -9,14 +9,14 @@ from typing import Any
 
 import requests
 
+from remediator.alerts import ALERTS
 from remediator.errors import AlertmanagerError
-from remediator.incident import SITE_DOWN
 from remediator.telling.mail_flow import MailCounts
 
 TIMEOUT = (2.0, 5.0)
 SILENCED_PATH = (
     "/api/v2/alerts?silenced=true&active=false&inhibited=false&unprocessed=false"
-    "&filter=alertname%3D%22SiteDown%22"
+    "&filter=alertname%3D~%22SiteDown%7CContainerDown%22"
 )
 _EMAIL = re.compile(r'^(alertmanager_notif\w+_total)\{[^}]*integration="email"[^}]*\} (\S+)', re.MULTILINE)
 _PROCESS = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
@@ -35,7 +35,10 @@ class AlertmanagerClient:
         self._ask("POST", "/api/v2/alerts", alerts)
 
     def silenced_sites(self, timeout: tuple[float, float] = TIMEOUT) -> frozenset[str]:
-        """Return the sites whose SiteDown somebody has silenced."""
+        """Return the sites of which somebody has silenced SiteDown, or ContainerDown before it fires.
+
+        While SiteDown fires, ContainerDown is inhibited and says nothing here.
+        """
         every = self._ask("GET", SILENCED_PATH, timeout=timeout).json
         try:
             alerts = every()
@@ -81,7 +84,7 @@ class AlertmanagerClient:
 
 def _is_silenced(alert: Mapping[str, Any]) -> bool:
     labels = alert["labels"]
-    return bool(alert["status"]["silencedBy"]) and labels["alertname"] == SITE_DOWN and "site" in labels
+    return bool(alert["status"]["silencedBy"]) and labels["alertname"] in ALERTS and "site" in labels
 
 
 def _counts(text: str, process: float) -> MailCounts:
