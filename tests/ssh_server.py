@@ -9,8 +9,9 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.servers.server import Server, SshSettings
 from tests.ports import free_port
@@ -40,6 +41,12 @@ class SshServer:
     def settings(self) -> SshSettings:
         user = pwd.getpwuid(os.geteuid()).pw_name
         return SshSettings("127.0.0.1", self.port, user, self.key_file, self.known_hosts_file)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return `settings` as a server's `ssh:` in a sites.yml."""
+        found = asdict(self.settings)
+        return found | {name: str(found[name]) for name in ("key_file", "known_hosts_file")}
 
     def server(self, name: str = "web-1", linode: int | None = None, may_reboot: bool = False) -> Server:
         return Server(name, self.settings, linode, may_reboot)

@@ -55,17 +55,9 @@ class ContainerSite:
 
     def configuration(self, **remediation: object) -> dict[str, object]:
         """Return a sites.yml for it, as patient with the site as usual."""
-        settings = self.ssh.settings
-        ssh = {
-            "host": settings.host,
-            "port": settings.port,
-            "user": settings.user,
-            "key_file": str(settings.key_file),
-            "known_hosts_file": str(settings.known_hosts_file),
-        }
         return {
             "defaults": {"interval": "5s", "timeout": "2s", "email": ["ops@acme.example"]},
-            "servers": {"web-1": {"ssh": ssh}},
+            "servers": {"web-1": {"ssh": self.ssh.options}},
             "sites": [
                 {
                     "name": NAME,

@@ -48,18 +48,10 @@ class RealSite:
 
     def configuration(self, **remediation: object) -> dict[str, object]:
         """Return a quick sites.yml for it."""
-        settings = self.ssh.settings
-        ssh = {
-            "host": settings.host,
-            "port": settings.port,
-            "user": settings.user,
-            "key_file": str(settings.key_file),
-            "known_hosts_file": str(settings.known_hosts_file),
-        }
         return {
             "defaults": {"interval": "1s", "timeout": "800ms", "email": ["ops@acme.example"]},
             # Not its container's alert: the site's own is what is on trial.
-            "servers": {"web-1": {"ssh": ssh, "containers": "off"}},
+            "servers": {"web-1": {"ssh": self.ssh.options, "containers": "off"}},
             "sites": [
                 {
                     "name": NAME,

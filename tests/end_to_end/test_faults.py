@@ -21,17 +21,9 @@ needs_stack = pytest.mark.needs("prometheus", "prometheus-alertmanager", "sshd")
 
 def written(folder: Path, ssh: SshServer, **server: Any) -> Path:
     """Write a sites.yml with one site that nobody serves, healed on the server."""
-    settings = ssh.settings
-    way = {
-        "host": settings.host,
-        "port": settings.port,
-        "user": settings.user,
-        "key_file": str(settings.key_file),
-        "known_hosts_file": str(settings.known_hosts_file),
-    }
     content = {
         "defaults": {"email": "ops@acme.example"},
-        "servers": {"web-1": {"ssh": way, **server}},
+        "servers": {"web-1": {"ssh": ssh.options, **server}},
         "sites": [
             {
                 "name": "shop",
