@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from core.durations import Duration
-from core.faults import quoted
+from core.matching import matching
 from core.servers.options import CONTAINER_NAME
 from core.shares import parse_share
 from core.sites import Options
@@ -15,6 +16,8 @@ from remediator.incident import Mode
 from remediator.maintenance import MaintenanceOptions
 from remediator.playbook_options import PlaybookOptions
 from remediator.status_options import StatusPageOptions
+
+_IN_COMPOSE = re.compile(f"{CONTAINER_NAME.pattern}/{CONTAINER_NAME.pattern}")
 
 
 class RemediationOptions(Options):
@@ -61,25 +64,14 @@ class RecoverOptions(Options):
     """What heals a site: one container on one server."""
 
     server: str = Field(description="A name from servers:.")
-    container: str | None = Field(None, description="The container's name.")
-    compose: str | None = Field(None, description="project/service, as docker compose labels it.")
+    container: Annotated[str, matching(CONTAINER_NAME, "a container's name")] | None = Field(
+        None, description="The container's name."
+    )
+    compose: Annotated[str, matching(_IN_COMPOSE, "written project/service")] | None = Field(
+        None, description="project/service, as docker compose labels it."
+    )
     mode: Mode | None = Field(None, description="observe, approve or auto, for this site alone.")
     playbook: str | None = Field(None, description="A name from playbooks:; default: the one named default.")
-
-    @field_validator("container")
-    @classmethod
-    def _check_container(cls, value: str | None) -> str | None:
-        if value is not None and not CONTAINER_NAME.fullmatch(value):
-            raise ValueError(f"must be a container's name (got {quoted(value)})")
-        return value
-
-    @field_validator("compose")
-    @classmethod
-    def _check_compose(cls, value: str | None) -> str | None:
-        pieces = (value or "a/b").split("/")
-        if len(pieces) != 2 or not all(CONTAINER_NAME.fullmatch(piece) for piece in pieces):
-            raise ValueError(f"must be written project/service (got {quoted(value)})")
-        return value
 
     @model_validator(mode="after")
     def _one_container(self) -> RecoverOptions:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from core.durations import Duration
-from core.faults import quoted
+from core.matching import matching
 from core.sites import Options
 from core.sites.validate import nearest
 from remediator.actions import ACTIONS
@@ -32,14 +32,9 @@ class StepOptions(Options):
     attempts: int = Field(1, ge=1, le=10, description="Times in one incident.")
     wait: Duration | None = Field(None, description="After an attempt; default: remediation.cooldown.")
     mode: Mode | None = Field(None, description="observe or approve, for this step alone.")
-    hook: str | None = Field(None, description="For run_hook: which of the server's hooks.")
-
-    @field_validator("hook")
-    @classmethod
-    def _check_hook(cls, value: str | None) -> str | None:
-        if value is not None and not HOOK_NAME.fullmatch(value):
-            raise ValueError(f"must be a hook's name: small letters, digits, dashes (got {quoted(value)})")
-        return value
+    hook: Annotated[str, matching(HOOK_NAME, "a hook's name: small letters, digits, dashes")] | None = Field(
+        None, description="For run_hook: which of the server's hooks."
+    )
 
     @model_validator(mode="after")
     def _hook_where_needed(self) -> StepOptions:

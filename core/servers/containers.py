@@ -6,16 +6,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from core.faults import quoted
+from core.matching import matching
 from core.shares import format_share, parse_share
 from core.sites import Options
 
 _GLOB = r"[a-zA-Z0-9_.*?\[\]!-]+"
-_NAME = re.compile(_GLOB)
-_COMPOSE = re.compile(f"{_GLOB}/{_GLOB}")
-_LABEL = re.compile(r"[^\s=]+(=.*)?")
+_NAME = matching(re.compile(_GLOB), "a container's name, or a pattern such as nginx*")
+_COMPOSE = matching(re.compile(f"{_GLOB}/{_GLOB}"), "written project/service, or project/*")
+_LABEL = matching(re.compile(r"[^\s=]+(=.*)?"), "a label's name, or name=value")
 _API = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}|unix:///.+")
 
 
@@ -44,30 +45,11 @@ class ContainerThresholds(Options):
 class ContainerChoice(ContainerThresholds):
     """Containers of a server that are watched: exactly one of name, compose and label chooses them."""
 
-    name: str | None = Field(None, description="A name, or a pattern: nginx*.")
-    compose: str | None = Field(None, description="project/service, or a pattern: shop/*.")
-    label: str | None = Field(None, description="A label's name, or name=value: tier=db.")
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, value: str | None) -> str | None:
-        if value is not None and not _NAME.fullmatch(value):
-            raise ValueError(f"must be a container's name, or a pattern such as nginx* (got {quoted(value)})")
-        return value
-
-    @field_validator("compose")
-    @classmethod
-    def _check_compose(cls, value: str | None) -> str | None:
-        if value is not None and not _COMPOSE.fullmatch(value):
-            raise ValueError(f"must be written project/service, or project/* (got {quoted(value)})")
-        return value
-
-    @field_validator("label")
-    @classmethod
-    def _check_label(cls, value: str | None) -> str | None:
-        if value is not None and not _LABEL.fullmatch(value):
-            raise ValueError(f"must be a label's name, or name=value (got {quoted(value)})")
-        return value
+    name: Annotated[str, _NAME] | None = Field(None, description="A name, or a pattern: nginx*.")
+    compose: Annotated[str, _COMPOSE] | None = Field(
+        None, description="project/service, or a pattern: shop/*."
+    )
+    label: Annotated[str, _LABEL] | None = Field(None, description="A label's name, or name=value: tier=db.")
 
     @model_validator(mode="after")
     def _one_way(self) -> ContainerChoice:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from core.faults import quoted
+from core.matching import matching
 from core.servers.containers import Choices, DockerApiOptions
 from core.sites import Options
 
@@ -22,30 +23,18 @@ _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class SshDefaults(Options):
     """How servers are reached that don't say it themselves; paths start from this file's folder."""
 
-    user: str | None = Field(None, description="The user to log in as; root where nothing is said.")
+    user: Annotated[str, matching(USER_NAME, "a user's name")] | None = Field(
+        None, description="The user to log in as; root where nothing is said."
+    )
     port: int | None = Field(None, ge=1, le=65535)
     key_file: Path | None = Field(None, description="The private key, without a passphrase.")
     known_hosts_file: Path | None = Field(None, description="Pinned host keys; default: known_hosts here.")
-
-    @field_validator("user")
-    @classmethod
-    def _check_user(cls, value: str | None) -> str | None:
-        if value is not None and not USER_NAME.fullmatch(value):
-            raise ValueError(f"must be a user's name (got {quoted(value)})")
-        return value
 
 
 class SshOptions(SshDefaults):
     """How one server is reached."""
 
-    host: str
-
-    @field_validator("host")
-    @classmethod
-    def _check_host(cls, value: str) -> str:
-        if not _HOST.fullmatch(value):
-            raise ValueError(f"must be a host's name or address (got {quoted(value)})")
-        return value
+    host: Annotated[str, matching(_HOST, "a host's name or address")]
 
 
 def _from_text(value: Any) -> Any:
