@@ -71,7 +71,8 @@ class TLSRelay:
 
     def stop(self, patience: float = 5.0) -> None:
         """Close every connection, and the port."""
-        self._stop()
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._stop()
         self._thread.join(patience)
 
     def _run(self) -> None:
@@ -105,7 +106,9 @@ class TLSRelay:
         task.add_done_callback(self._forget)
         self._waiting[task] = None
         if len(self._waiting) > self._limits.waiting:
-            next(iter(self._waiting)).cancel()
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.cancel()
         await asyncio.sleep(0)  # a task that never began would leave its connection open
 
     def _forget(self, task: asyncio.Task[None]) -> None:
@@ -179,9 +182,17 @@ class TLSRelay:
 
 
 async def _to_server(client: asyncio.StreamReader, server: socket.socket) -> None:
+    """Carry until the client has ended. Raises OSError where it is the server that takes no more."""
     loop = asyncio.get_running_loop()
-    while piece := await client.read(CHUNK):
+    while piece := await _piece_of(client):
         await loop.sock_sendall(server, piece)
+
+
+async def _piece_of(client: asyncio.StreamReader) -> bytes:
+    try:
+        return await client.read(CHUNK)
+    except OSError:  # it hung up without TLS's end
+        return b""
 
 
 async def _to_client(server: socket.socket, client: asyncio.StreamWriter, stall: float) -> None:
