@@ -21,32 +21,19 @@ def part(outcome: Outcome, name: str) -> list[Sample]:
 
 def figures(outcome: Outcome) -> dict[str, Any]:
     """Return everything, for JSON: seconds and bytes."""
-    ledger, plan = outcome.ledger, outcome.plan
-    before, after = typical(part(outcome, "calm before")), typical(part(outcome, "calm after"))
-    warm = outcome.watch.samples[outcome.marks["warm-up"] : outcome.marks["after the storm"]]
-    halves = warm[: max(1, len(warm) // 5)], warm[-max(1, len(warm) // 5) :]
+    ledger, storm = outcome.ledger, outcome.storm
     assert outcome.first is not None
     assert outcome.last is not None
     beside = sorted(ledger.beside)
-    faults = list(outcome.lost) + (outcome.storm.faults if outcome.storm else [])
     return {
-        "plan": asdict(plan),
+        "plan": asdict(outcome.plan),
         "probes": ledger.probes,
         "seconds": outcome.seconds,
         "sites": outcome.sites,
         "other": ledger.other,
         "ledger": ledger.rows(),
         "others": [one | {"replay": _replay(outcome, one["behaviour"])} for one in ledger.others],
-        "descriptors": {
-            "before": before[1], "warm": typical(halves[0])[1], "end": typical(halves[1])[1],
-            "most": max(sample.descriptors for sample in outcome.watch.samples), "after": after[1],
-            "held": outcome.held,
-        },
-        "resident_bytes": {
-            "before": before[0], "warm": typical(halves[0])[0], "end": typical(halves[1])[0],
-            "most": max(sample.resident_bytes for sample in outcome.watch.samples), "after": after[0],
-            "per_100000_probes": slope(warm) * 100_000,
-        },
+        **_growth(outcome),
         "samples": [asdict(sample) for sample in outcome.watch.samples],
         "lateness": {
             f"p{share}": lateness_quantile(outcome.first, outcome.last, share / 100) for share in (50, 99)
@@ -59,11 +46,36 @@ def figures(outcome: Outcome) -> dict[str, Any]:
             "p50": beside[len(beside) // 2], "p99": beside[int(len(beside) * 0.99)], "max": beside[-1],
         },
         "reloads": {
-            "taken_up": outcome.storm.taken_up if outcome.storm else 0,
-            "refused": outcome.storm.refused if outcome.storm else 0,
-            "faults": faults,
+            "taken_up": storm.taken_up if storm else 0,
+            "refused": storm.refused if storm else 0,
+            "faults": [*outcome.lost, *(storm.faults if storm else ())],
         },
     }  # fmt: skip
+
+
+def _growth(outcome: Outcome) -> dict[str, Any]:
+    """Return what was held: in the calm before and after, and in the first and last fifth of the load."""
+    samples = outcome.watch.samples
+    warm = samples[outcome.marks["warm-up"] : outcome.marks["after the storm"]]
+    fifth = max(1, len(warm) // 5)
+    moments = {
+        "before": typical(part(outcome, "calm before")),
+        "warm": typical(warm[:fifth]),
+        "end": typical(warm[-fifth:]),
+        "after": typical(part(outcome, "calm after")),
+    }
+    return {
+        "descriptors": {
+            **{name: descriptors for name, (_, descriptors) in moments.items()},
+            "most": max(sample.descriptors for sample in samples),
+            "held": outcome.held,
+        },
+        "resident_bytes": {
+            **{name: resident for name, (resident, _) in moments.items()},
+            "most": max(sample.resident_bytes for sample in samples),
+            "per_100000_probes": slope(warm) * 100_000,
+        },
+    }
 
 
 def complaints(found: dict[str, Any]) -> list[str]:

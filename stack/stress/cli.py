@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -104,12 +104,7 @@ def stress_command(
     answers at --url must say that it is one. Exit status 0 when the load ran to its end.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the load ends, and is told
-    given = {name: value.rstrip("/") for name, value in addresses.items() if value}
-    if given and (missing := sorted({"exporter", "prometheus", "remediator"} - set(given))):
-        raise StackError(f"also needed: {', '.join(f'--{name}.url' for name in missing)}")
-    if given and not {"mailbox", "alertmanager"} & set(given):
-        raise StackError("also needed, for the mails: --mailbox.url or --alertmanager.url")
-    watcher = find_watcher(folder.resolve(), given, SITE, token_file)
+    watcher = find_watcher(folder.resolve(), _given(addresses), SITE, token_file)
     target = url or watcher.running.urls.get("site")
     if target is None:
         raise StackError(
@@ -121,3 +116,13 @@ def stress_command(
         PROFILES[profile], watcher, target.rstrip("/"), duration, settle, screen, as_json, until_seen
     )
     sys.exit(run.run())
+
+
+def _given(addresses: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the addresses that were given: none, or enough of them. Raises StackError."""
+    given = {name: value.rstrip("/") for name, value in addresses.items() if value}
+    if given and (missing := sorted({"exporter", "prometheus", "remediator"} - set(given))):
+        raise StackError(f"also needed: {', '.join(f'--{name}.url' for name in missing)}")
+    if given and not {"mailbox", "alertmanager"} & set(given):
+        raise StackError("also needed, for the mails: --mailbox.url or --alertmanager.url")
+    return given

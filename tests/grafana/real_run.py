@@ -85,26 +85,7 @@ def _document(machine: RunningMachine, addresses: dict[str, str], authority: Pat
             "trusting": {"prober": "http", "http": {"tls_config": {"ca_file": str(authority)}}},
         },
         "servers": {"machine": {"ssh": ssh}},
-        "sites": [
-            {
-                "name": "shop",
-                "url": addresses["shop"],
-                "expect": {"status": 200},
-                "recover": {"server": "machine", "container": state["container"]["name"]},
-            },
-            {
-                "name": "broken",
-                "url": addresses["broken"],
-                "group": "acme",
-                "expect": {"body": "Welcome"},
-                "recover": {"server": "machine", "container": state["container"]["name"], "mode": "observe"},
-            },
-            {"name": "flaky", "url": addresses["flaky"], "alert": {"after": "1h", "objective": "99.999%"}},
-            {"name": "gone", "url": addresses["gone"], "group": "acme"},
-            {"name": "slow", "url": addresses["slow"], "expect": {"within": "50ms"}},
-            {"name": "secure", "url": addresses["secure"], "module": "trusting"},
-            {"name": "well", "url": addresses["well"], "apps": [{"name": "api", "url": addresses["api"]}]},
-        ],
+        "sites": _sites(addresses, {"server": "machine", "container": state["container"]["name"]}),
         "alerting": {
             "scrape_interval": "1s",
             "critical": {"group_wait": "1s", "group_interval": "2s"},
@@ -115,6 +96,19 @@ def _document(machine: RunningMachine, addresses: dict[str, str], authority: Pat
             "max_unhealthy": "90%", "cooldown": "1s", "prove_within": "20s", "stop_timeout": "1s",
         },
     }  # fmt: skip
+
+
+def _sites(addresses: dict[str, str], recover: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": "shop", "url": addresses["shop"], "expect": {"status": 200}, "recover": recover},
+        {"name": "broken", "url": addresses["broken"], "group": "acme", "expect": {"body": "Welcome"},
+         "recover": {**recover, "mode": "observe"}},
+        {"name": "flaky", "url": addresses["flaky"], "alert": {"after": "1h", "objective": "99.999%"}},
+        {"name": "gone", "url": addresses["gone"], "group": "acme"},
+        {"name": "slow", "url": addresses["slow"], "expect": {"within": "50ms"}},
+        {"name": "secure", "url": addresses["secure"], "module": "trusting"},
+        {"name": "well", "url": addresses["well"], "apps": [{"name": "api", "url": addresses["api"]}]},
+    ]  # fmt: skip
 
 
 def _hurried(rules: Path) -> None:

@@ -298,6 +298,30 @@ class Lab:
         return self.remediator.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
+def _looks(ssh: list[str]) -> Callable[[Target, World], Look]:
+    """Return a look at a server that finds what `ssh` says: one word a look, the last one for good."""
+
+    def look(_target: Target, world: World) -> Look:
+        found = ssh.pop(0) if len(ssh) > 1 else ssh[0]
+        return Look(world.now(), found, {"log_tail": [HOSTILE], "problems": [HOSTILE]})
+
+    return look
+
+
+def _settings(file: Path, exporter_url: str, alertmanager_url: str, others: dict[str, Any]) -> Settings:
+    usual = {"console_url": "http://console.example", "console_password": Secret("console-password")}
+    return Settings(
+        config_file=file,
+        parts=(EXPORTER, SERVERS, PART),
+        storage_url=storage_url(file.parent),
+        exporter_url=exporter_url,
+        alertmanager_url=alertmanager_url,
+        webhook_token=Secret("webhook-token"),
+        api_token=Secret("api-token"),
+        **usual | others,
+    )
+
+
 @contextmanager
 def lab(
     folder: Path, sites: str = SITES, timing: Timing = QUICK, start: bool = True, **settings_too: Any
@@ -309,33 +333,15 @@ def lab(
     restart, reboot = LedgerAction("restart_container", ledger), LedgerAction("reboot_linode", ledger)
     alertmanager = Alertmanager()
     ssh = ["ok"]
-
-    def look(_target: Target, world: World) -> Look:
-        found = ssh.pop(0) if len(ssh) > 1 else ssh[0]
-        return Look(world.now(), found, {"log_tail": [HOSTILE], "problems": [HOSTILE]})
-
     exporter = Exporter(("www", "shop", "blog", "wiki", "docs"))
     exporter.healed = lambda site: any(line.split()[1] == site for line in ledger.lines())
     with (
         served(lambda path, query, _body: exporter.answer(path, query)) as exporter_url,
         served(lambda path, _query, body: alertmanager.answer(path, body)) as alertmanager_url,
     ):
-        settings = Settings(
-            config_file=file,
-            parts=(EXPORTER, SERVERS, PART),
-            storage_url=storage_url(folder),
-            exporter_url=exporter_url,
-            alertmanager_url=alertmanager_url,
-            webhook_token=Secret("webhook-token"),
-            api_token=Secret("api-token"),
-            timing=timing,
-            **{
-                "actions": {one.name: one for one in (restart, reboot)},
-                "look": look,
-                "console_url": "http://console.example",
-                "console_password": Secret("console-password"),
-                **settings_too,
-            },
+        usual = {"actions": {one.name: one for one in (restart, reboot)}, "look": _looks(ssh)}
+        settings = _settings(
+            file, exporter_url, alertmanager_url, {"timing": timing, **usual, **settings_too}
         )
         remediator = Remediator(settings)
         client = create_app(remediator).test_client()
