@@ -1,5 +1,8 @@
+import asyncio
 import os
 import signal
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,16 @@ from typing import Any
 import pytest
 import requests
 
+from core.faults import ConfigError
+from core.sites import Part
+from exporter import configuration, reload
+from exporter.configuration import Configuration
+from exporter.health import Health
+from exporter.probe import Probers
+from exporter.reload import Reloader
+from exporter.schema import PART
+from exporter.service import Exporter as ExporterItself
+from tests.exporter.loopback import run
 from tests.exporter.running import Exporter, Site, exporter, site, write
 from tests.waiting import until
 
@@ -60,14 +73,60 @@ def test_a_password_file_that_comes_later_is_taken_up_by_itself(tmp_path: Path) 
         until(lambda: running.names() == ["shop", "new"], 10, "the new configuration")
 
 
-def test_a_storm_of_reloads_shares_its_readings(tmp_path: Path) -> None:
+class Held:
+    """Reads a configuration as the exporter does, once it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go = threading.Event()
+
+    def __call__(self, path: Path, parts: Sequence[Part]) -> Configuration:
+        self.begun += 1
+        assert self.go.wait(30)
+        return configuration.read(path, parts)
+
+
+async def storm(reloader: Reloader, held: Held) -> list[BaseException | None]:
+    """Ask forty times while the first reading lasts; return what each was answered."""
+    held.begun = 0
+    held.go.clear()
+    asked = [asyncio.create_task(reloader.reload()) for _ in range(40)]
+    await asyncio.sleep(0)  # each of them has had its turn before this one has its next
+    held.go.set()
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+def test_a_storm_of_reloads_shares_its_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, file = Held(), tmp_path / "sites.yml"
+    monkeypatch.setattr(reload, "read", held)
+
+    async def scenario() -> None:
+        write(file, sites(Site(1), *(f"s{n}" for n in range(200))))
+        running = ExporterItself(configuration.read(file, [PART]), Probers.start(), Health())
+        try:
+            reloader = Reloader(running, file, [PART])
+            write(file, sites(Site(1), "shop"))
+            assert await storm(reloader, held) == [None] * 40
+            assert held.begun == 2  # who asked during the first wants what the files say since then
+            assert list(running.states) == ["shop"]
+            write(file, BAD)
+            refused = await storm(reloader, held)
+            assert held.begun == 2
+            assert {type(one) for one in refused} == {ConfigError}
+            assert len({str(one) for one in refused}) == 1
+        finally:
+            await running.stop()
+
+    run(scenario())
+
+
+def test_everyone_in_a_storm_of_reloads_is_answered_alike(tmp_path: Path) -> None:
     with site() as told, exporter(tmp_path, sites(told, *(f"s{n}" for n in range(200)))) as running:
         running.write(sites(told, "shop"))
         with ThreadPoolExecutor(40) as pool:
             answers = list(pool.map(lambda _: ask_http(running), range(40)))
         assert {answer.status_code for answer in answers} == {200}
         assert running.names() == ["shop"]
-        assert running.said().count("configuration taken up") < 20
         running.write(BAD)
         with ThreadPoolExecutor(40) as pool:
             answers = list(pool.map(lambda _: ask_http(running), range(40)))
