@@ -38,6 +38,12 @@ class One:
     cable: Cable
     alertmanager: AlertmanagerServer
     process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"it has ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+        return self.get("/-/ready").ok
 
     def get(self, path: str) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.port}{path}", headers=API, timeout=5)
@@ -92,15 +98,16 @@ class Pair:
     def start(self, point: str, skew: float = 0.0) -> One:
         laid = self.stack.enter_context(cable(self.postgres.port))
         port, number = free_port(), len(self.each)
-        log = self.stack.enter_context((self.folder / f"log{number}").open("ab"))
+        log = self.folder / f"log{number}"
+        output = self.stack.enter_context(log.open("ab"))
         url = self.database.replace(f":{self.postgres.port}/", f":{laid.port}/")
         command = [sys.executable, "-m", "tests.remediator.working", str(self.folder), point]
         alertmanager = self.stack.enter_context(self._alertmanager(port, number))
         process = subprocess.Popen(
             [*command, self.exporter_url, alertmanager.url, str(port)],
-            stdout=log, stderr=log, env={**os.environ, "STORAGE_URL": url, "SKEW": str(skew)},
+            stdout=output, stderr=output, env={**os.environ, "STORAGE_URL": url, "SKEW": str(skew)},
         )  # fmt: skip
-        one = One(self.folder, port, laid, alertmanager, process)
+        one = One(self.folder, port, laid, alertmanager, process, log)
         self.stack.callback(one.end, signal.SIGKILL)
         self.each.append(one)
         return one
@@ -121,7 +128,7 @@ class Pair:
         for skew in skews or (0.0, 0.0):
             self.start(point, skew)
         for one in self.each:
-            until(lambda one=one: one.get("/-/ready").ok, PATIENCE, "it ready")  # type: ignore[misc]
+            until(one.ready, PATIENCE, f"it ready (its log: {one.log})")
         until(lambda: any(one.leads() for one in self.each), PATIENCE, "one that leads")
         leader = next(one for one in self.each if one.leads())
         return leader, next(one for one in self.each if one is not leader)
@@ -161,7 +168,7 @@ def test_the_other_takes_an_attempt_over_and_nothing_is_done_twice(pair: Pair, p
     else:
         until(leader.stopped, PATIENCE, "the trouble")
     incident = until(other.recovered, PATIENCE, "the incident's end")
-    assert incident["outcome"] == "healed"
+    assert incident["outcome"] == "healed", incident
     assert other.leads()
     assert "taken_up" in [one["kind"] for one in incident["timeline"]]
     if point.endswith("hangs"):
