@@ -1,8 +1,11 @@
-"""What every test shares: the `full` tier and the `needs` marker."""
+"""What every test shares: the `full` tier, the `needs` marker, and a real Docker engine."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from stack.programs import find_program
+from tests.docker_engine import DockerEngine, running_engine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,3 +34,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured")
         for line in told:
             terminalreporter.write_line(str(line))
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[DockerEngine]:
+    """One for all tests of a file, which says `pytestmark = needs_docker`."""
+    with running_engine() as engine:
+        yield engine

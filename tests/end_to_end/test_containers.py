@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docker_engine import DockerEngine, needs_docker, running_engine
+from tests.docker_engine import DockerEngine, needs_docker
 from tests.end_to_end.container_site import NAME, ContainerSite, container_site
 from tests.end_to_end.stack import Up, up
 from tests.smtp_server import Mailbox, smtp_server
@@ -62,12 +62,6 @@ class Watched:
 
     def subjects(self) -> list[str]:
         return [mail.subject for mail in self.mailbox.mails]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 @contextmanager

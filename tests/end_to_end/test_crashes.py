@@ -16,7 +16,7 @@ import pytest
 import requests
 import yaml
 
-from tests.docker_engine import DockerEngine, needs_docker, running_engine
+from tests.docker_engine import DockerEngine, needs_docker
 from tests.end_to_end.real_site import NAME, RealSite, real_site
 from tests.end_to_end.stack import ROOT, clean_environment
 from tests.exporter.running import Exporter, exporter
@@ -36,12 +36,6 @@ _TIMINGS = {
     "lease_ttl": STOP_TIMEOUT + 3,
     "ask_happened_after": STOP_TIMEOUT + 2,
 }
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 @dataclass

@@ -1,12 +1,11 @@
 """The main job on real parts: a container is killed, and everything from exporter to mail does its work."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.docker_engine import DockerEngine, needs_docker, running_engine
+from tests.docker_engine import DockerEngine, needs_docker
 from tests.end_to_end.real_site import real_site
 from tests.end_to_end.stack import left_behind, up
 from tests.smtp_server import smtp_server
@@ -17,12 +16,6 @@ pytestmark = [
     pytest.mark.needs("prometheus", "prometheus-alertmanager"),
     pytest.mark.timeout(240),
 ]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 def test_a_killed_container_is_mailed_restarted_once_proved_and_mailed_again(

@@ -18,19 +18,13 @@ from remediator.findings import Findings, read, sentence
 from remediator.incident import Kind
 from remediator.playbook import hindrance
 from remediator.seen import Look
-from tests.docker_engine import DockerEngine, needs_docker, running_engine
+from tests.docker_engine import DockerEngine, needs_docker
 from tests.remediator import acting
 from tests.ssh_server import SshServer, running_ssh_server
 from tests.waiting import until
 
 pytestmark = needs_docker
 ACTION = ACTIONS["restart_container"]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")

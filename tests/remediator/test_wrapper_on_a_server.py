@@ -13,7 +13,7 @@ from core.servers.server import ActionError, Reason
 from remediator import docker, evidence, wrapper
 from remediator.actions import ACTIONS, restart_container
 from remediator.actions.action import Marks, Progress, Step, Target, World
-from tests.docker_engine import DockerEngine, needs_docker, running_engine
+from tests.docker_engine import DockerEngine, needs_docker
 from tests.remediator import acting
 from tests.remediator.wrapped import Wrapped
 from tests.ssh_server import SshServer, running_ssh_server
@@ -22,12 +22,6 @@ from tests.waiting import until
 pytestmark = needs_docker
 LABELS = ("--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=web")
 SECRET = "planted-database-password"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")

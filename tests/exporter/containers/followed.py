@@ -21,6 +21,14 @@ class Followed:
     def actions(self, name: str) -> list[str]:
         return [event.action for event in self.events if event.name == name]
 
+    async def heard(self) -> bool:
+        """Say whether there was an event."""
+        return bool(self.events)
+
+    async def ended(self) -> bool:
+        """Say whether the stream ended with an error."""
+        return self.error is not None
+
     async def follow(self, source: Source) -> None:
         try:
             async for event in source.events():

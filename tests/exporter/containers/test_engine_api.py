@@ -80,6 +80,12 @@ class Engine:
         }  # fmt: skip
 
 
+def told(action: str, identity: str = "x") -> bytes:
+    """Return an event of a container as the stream has it."""
+    event = {"Action": action, "Actor": {"ID": identity, "Attributes": {"name": "web"}}, "timeNano": 5}
+    return json.dumps(event).encode() + b"\n"
+
+
 def ago(seconds: float) -> str:
     return datetime.fromtimestamp(time.time() - seconds, UTC).isoformat().replace("+00:00", "Z")
 
@@ -164,18 +170,13 @@ def test_what_an_event_names_is_asked_for_though_the_list_says_nothing_of_it(tmp
     async def run() -> None:
         engine = Engine()
         one = engine.add("web")
-        event = {"Action": "update", "Actor": {"ID": one, "Attributes": {"name": "web"}}, "timeNano": 5}
-        text = json.dumps(event).encode() + b"\n"
+        text = told("update", one)
         engine.events = [text[:20], text[20:]]
         async with running(engine, tmp_path) as source:
             await source.containers()
             engine.records[one]["HostConfig"]["Memory"] = 1024
             async with following(source) as followed:
-
-                async def heard() -> bool:
-                    return bool(followed.events)
-
-                await eventually(heard, "the event")
+                await eventually(followed.heard, "the event")
             assert [found.memory_limit for found in await source.containers()] == [1024]
 
     asyncio.run(run())
@@ -274,20 +275,12 @@ def test_an_engine_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_closing_ends_a_stream_that_waits(tmp_path: Path) -> None:
     async def run() -> None:
         engine = Engine()
-        event = {"Action": "start", "Actor": {"ID": "x", "Attributes": {"name": "web"}}, "timeNano": 5}
-        engine.events = [json.dumps(event).encode() + b"\n"]
+        engine.events = [told("start")]
         async with running(engine, tmp_path) as source, following(source) as followed:
-
-            async def heard() -> bool:
-                return bool(followed.events)
-
-            await eventually(heard, "the event")
+            await eventually(followed.heard, "the event")
             await source.close()
 
-            async def ended() -> bool:
-                return followed.error is not None
-
-            await eventually(ended, "its end")
+            await eventually(followed.ended, "its end")
 
     asyncio.run(run())
 
@@ -391,14 +384,9 @@ def test_the_way_to_a_server_is_the_one_of_sites_yml(monkeypatch: pytest.MonkeyP
 def test_a_call_that_gets_no_answer_ends_the_stream_too(tmp_path: Path) -> None:
     async def run() -> None:
         engine = Engine()
-        event = {"Action": "start", "Actor": {"ID": "x", "Attributes": {"name": "web"}}, "timeNano": 5}
-        engine.events = [json.dumps(event).encode() + b"\n"]
+        engine.events = [told("start")]
         async with running(engine, tmp_path) as source, following(source) as followed:
-
-            async def heard() -> bool:
-                return bool(followed.events)
-
-            await eventually(heard, "the event")
+            await eventually(followed.heard, "the event")
 
             async def silence(_: web.Request) -> web.Response:
                 await asyncio.sleep(3600)
@@ -407,9 +395,6 @@ def test_a_call_that_gets_no_answer_ends_the_stream_too(tmp_path: Path) -> None:
             engine.answer = silence
             assert (await refused(source)).reason is Reason.TIMEOUT
 
-            async def ended() -> bool:
-                return followed.error is not None
-
-            await eventually(ended, "its end")
+            await eventually(followed.ended, "its end")
 
     asyncio.run(run())

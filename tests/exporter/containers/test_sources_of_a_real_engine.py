@@ -358,11 +358,7 @@ def test_an_engine_that_was_stopped_is_told_and_one_that_is_back_is_asked_by_the
                     async with following(source) as followed:
                         await listening(source, followed, engine)
                         await asyncio.to_thread(os.kill, engine.pid, signal.SIGTERM)
-
-                        async def ended() -> bool:
-                            return followed.error is not None
-
-                        await eventually(ended, "the end of the stream")
+                        await eventually(followed.ended, "the end of the stream")
                         assert followed.error is not None
                         assert followed.error.reason is Reason.ENGINE_DOWN
                     with pytest.raises(SourceError) as caught:
@@ -386,11 +382,7 @@ def test_a_connection_cut_in_the_middle_of_a_stream_is_told_and_the_next_call_op
             async with following(source) as followed:
                 await listening(source, followed, engine)
                 await asyncio.to_thread(lab.ssh.cut)
-
-                async def ended() -> bool:
-                    return followed.error is not None
-
-                await eventually(ended, "the end of the stream")
+                await eventually(followed.ended, "the end of the stream")
                 assert followed.error is not None
                 assert followed.error.reason is Reason.UNREACHABLE
             assert await source.containers() == []
@@ -413,11 +405,7 @@ def test_a_server_that_stops_answering_ends_the_call_and_the_stream_with_it(
                 with pytest.raises(SourceError) as caught:
                     await source.containers()
                 assert caught.value.reason in (Reason.TIMEOUT, Reason.UNREACHABLE)
-
-                async def ended() -> bool:
-                    return followed.error is not None
-
-                await eventually(ended, "the end of the stream")
+                await eventually(followed.ended, "the end of the stream")
             finally:
                 await asyncio.to_thread(lab.ssh.thaw)
             await eventually(source.machine, "an answer")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from tests.docker_engine import (
     DockerEngine,
     engine_folder,
     needs_docker,
-    running_engine,
     started_engine,
 )
 from tests.exporter.containers.certificates import Certificates
@@ -37,12 +36,6 @@ LEAST = 1.2
 """Seconds of CPU to measure by, however long they take on a busy machine."""
 BURNER = Path(__file__).with_name("burner.py")
 OFTEN = Timing(usage_every=1.0, usage_spacing=0.2)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 def python(

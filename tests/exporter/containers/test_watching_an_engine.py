@@ -12,7 +12,6 @@ from tests.docker_engine import (
     DockerEngine,
     engine_folder,
     needs_docker,
-    running_engine,
     started_engine,
 )
 from tests.exporter.containers.watching import Watching, watching
@@ -22,12 +21,6 @@ pytestmark = needs_docker
 
 CRASHES = ("sh", "-c", "sleep 0.3; exit 3")
 HELD = ("sh", "-c", "x=$(seq 1 100000000)")
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerEngine]:
-    with running_engine() as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")
