@@ -17,6 +17,8 @@ from remediator import wrapper
 from remediator.actions.action import Target
 
 LOOK_SECONDS = 15.0
+NOT_RUNNING = "Docker does not run there"
+"""Stands in the error of every command where its engine is down."""
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
@@ -119,7 +121,7 @@ def failure(result: CommandResult, command: str, server: str = "") -> ActionErro
 
 _KNOWN_FAILURES = (
     (r"permission denied.*(docker|socket)", "let this user use Docker: add it to the docker group", True),
-    (r"cannot connect to the docker daemon|is the docker daemon running", "Docker does not run there", False),
+    (r"cannot connect to the docker daemon|is the docker daemon running", NOT_RUNNING, False),
     (r"command not found|docker: not found", "install Docker there, or put it on the PATH of sshd", True),
 )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from remediator.actions.action import JSON
+from remediator.docker import NOT_RUNNING
 from remediator.seen import Look, Probe
 
 ENTERED = frozenset({"ok", "local"})
@@ -48,6 +49,8 @@ class Findings:
     container: Container | None = None
     linode: str | None = None
     problem: str = ""
+    docker_runs: bool = True
+    """False where its command said that it does not."""
 
     @property
     def loops(self) -> bool:
@@ -75,6 +78,7 @@ def read(look: Look) -> Findings:
         container=_container(_mapping(look.evidence.get("container"))),
         linode=str(linode["status"]) if "status" in linode else None,
         problem=str(problems[0]) if isinstance(problems, list) and problems else "",
+        docker_runs=not (isinstance(problems, list) and any(NOT_RUNNING in str(one) for one in problems)),
     )
 
 

@@ -91,6 +91,8 @@ def _inside(action: str, found: Findings) -> Stop | None:
     if container is not None and container.status == "paused":
         detail = f"{container.name} is paused, which only a human does: docker unpause {container.name}"
         return Stop(Reason.ACTION_IMPOSSIBLE, detail)
+    if action == RESTART and not found.docker_runs:
+        return Stop(Reason.CANNOT_TELL, "nothing can be restarted until it does: systemctl start docker")
     if action == RESTART and found.loops:
         return Stop(Reason.CRASH_LOOP, "one restart more would not help: read its log")
     return None

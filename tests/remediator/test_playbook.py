@@ -7,9 +7,10 @@ import pytest
 
 from core.faults import ConfigError
 from core.servers.schema import PART as SERVERS
-from core.servers.server import Server, SshSettings
+from core.servers.server import CommandResult, Server, SshSettings
 from core.sites import load
 from exporter.schema import PART as EXPORTER
+from remediator import docker
 from remediator.actions import ACTIONS
 from remediator.actions.action import JSON, Target
 from remediator.facts import Facts, Step
@@ -60,6 +61,13 @@ STARTS_AGAIN = container(started_at=STARTED_NOW, restart_count=3)
 RESTARTED_ONCE = container(started_at=STARTED_NOW, restart_count=1)
 RESTARTED_LONG_AGO = container(restart_count=40)
 OFF, RUNS = linode("offline"), linode("running")
+NO_DOCKER: dict[str, JSON] = {
+    "problems": [
+        docker.failure(
+            CommandResult(1, "", "Cannot connect to the Docker daemon"), "docker ps", "web"
+        ).message
+    ]
+}
 
 
 def facts(
@@ -106,6 +114,8 @@ TABLE = [
     ("refused", ("local", EXITED), (), ALL, RESTART),
     ("refused", ("ok", EXITED | OFF), (), ALL, RESTART),
     ("refused", ("ok", {}), (RESTART, RESTART), ALL, Reason.NOTHING_LEFT),
+    ("refused", ("ok", NO_DOCKER), (), ALL, Reason.CANNOT_TELL),
+    ("refused", ("local", NO_DOCKER), (RESTART,), ALL, Reason.CANNOT_TELL),
     ("refused", ("ok", LOOPS), (), ALL, Reason.CRASH_LOOP),
     ("refused", ("ok", LOOPS), (RESTART, RESTART), ALL, Reason.CRASH_LOOP),
     ("refused", ("ok", STARTS_AGAIN), (), ALL, Reason.CRASH_LOOP),
@@ -421,6 +431,7 @@ def test_a_step_that_the_outage_has_outgrown_is_withdrawn() -> None:
     [
         (RESTART, Kind.ANSWERS_WRONGLY, "ok", EXITED, None),
         (RESTART, Kind.ANSWERS_WRONGLY, "ok", LOOPS, "crash_loop"),
+        (RESTART, Kind.ANSWERS_WRONGLY, "ok", NO_DOCKER, "cannot_tell"),
         (RESTART, Kind.DOES_NOT_ANSWER, "ok", PAUSED, "action_impossible"),
         (REBOOT, Kind.DOES_NOT_ANSWER, "unreachable", RUNS, None),
         (REBOOT, Kind.DOES_NOT_ANSWER, "unreachable", OFF, "server_off"),
