@@ -1,5 +1,8 @@
 import asyncio
 import gc
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pycurl
@@ -9,6 +12,7 @@ from exporter.engine import Engine, EngineClosedError
 from exporter.probe import Probers
 from exporter.reason import Reason
 from exporter.result import Result
+from exporter.transfer import ALWAYS
 from tests.exporter.loopback import always, answer, eventually, http_module, run, serving, tcp_module
 from tests.ports import free_port
 
@@ -169,3 +173,60 @@ def test_a_timer_that_is_due_at_once_ends_no_transfer():
             return [await probing, await probers.probe(f"http://127.0.0.1:{port}/", http_module(), 5)]
 
     assert [result.reason for result in run(test())] == [None, None]
+
+
+class _ByHand:
+    """Takes connections and requests on a thread's own time; an answer is written when it is asked for."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: dict[bytes, socket.socket] = {}
+
+    def accept(self, count: int) -> None:
+        for _ in range(count):
+            connection, _ = self._listener.accept()
+            connection.settimeout(30)
+            self._open[connection.recv(4096).split(b" ")[1]] = connection
+
+    def answer(self, path: bytes) -> None:
+        self._open[path].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def close(self) -> None:
+        for one in (self._listener, *self._open.values()):
+            one.close()
+
+
+def test_the_work_on_one_answer_is_not_in_the_time_of_another_that_has_come_meanwhile():
+    async def test() -> float:
+        server, engine = _ByHand(), Engine()
+
+        async def ask(path: str, work: Callable[[], object]) -> float:
+            curl = engine.take()
+            for option, value in (*ALWAYS, (pycurl.URL, f"http://127.0.0.1:{server.port}{path}")):
+                curl.setopt(option, value)
+            began = time.monotonic()
+            await engine.perform(curl)
+            around, took = time.monotonic() - began, curl.getinfo(pycurl.TOTAL_TIME)
+            work()
+            engine.give_back(curl)
+            return around - took
+
+        def answer_another_at_work() -> None:
+            server.answer(b"/late")
+            time.sleep(0.01)
+
+        try:
+            first = asyncio.create_task(ask("/first", answer_another_at_work))
+            second = asyncio.create_task(ask("/second", lambda: time.sleep(1)))
+            late = asyncio.create_task(ask("/late", lambda: None))
+            await asyncio.to_thread(server.accept, 3)
+            server.answer(b"/first")
+            server.answer(b"/second")
+            await asyncio.wait_for(asyncio.gather(first, second), 30)
+            return await asyncio.wait_for(late, 30)
+        finally:
+            engine.close()
+            server.close()
+
+    assert run(test()) > 0.9, "the answer waited for the work on the one before, and its duration with it"
