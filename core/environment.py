@@ -1,11 +1,13 @@
 """The settings of the machine: the process environment over the `.env` file."""
 
+import io
 import os
 from pathlib import Path
 
 from dotenv.parser import parse_stream
 
 from core.faults import ConfigError, Fault
+from core.plain_files import read_text
 
 
 def load_environment(root: Path) -> dict[str, str]:
@@ -25,8 +27,7 @@ def env_file(file: Path) -> dict[str, str]:
     Raises ConfigError when it cannot be read. What stands in a line is not shown: it may be a password.
     """
     try:
-        with file.open(encoding="utf-8-sig") as lines:
-            bindings = list(parse_stream(lines))
+        bindings = list(parse_stream(io.StringIO(read_text(file, "utf-8-sig"))))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

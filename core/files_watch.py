@@ -1,10 +1,12 @@
 """Notice that files changed, also when an editor replaced them by new ones."""
 
 import hashlib
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-_Print = tuple[tuple[int, int, int] | None, str]
+_Stat = tuple[int, int, int] | None
+_Print = tuple[_Stat, str]
 
 
 class FileWatcher:
@@ -35,19 +37,25 @@ class FileWatcher:
         return difference
 
 
-def _stat(path: Path) -> tuple[int, int, int] | None:
+def _stat(path: Path) -> _Stat:
+    """Return what moves with a file's content, and with who may read it."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _digest(path: Path) -> str:
-    """Return a print of a file's content, or of the names in a folder."""
+    """Return a print of a file's content, or of the names in a folder; what is neither is not opened."""
     try:
-        if path.is_dir():
-            return "\n".join(sorted(entry.name for entry in path.iterdir()))
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return "\n".join(["folder", *sorted(entry.name for entry in path.iterdir())])
+        if not stat.S_ISREG(mode):
+            return f"kind {stat.S_IFMT(mode)}"  # a pipe's end may never come
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+    except FileNotFoundError:
         return ""
+    except OSError as error:
+        return f"unreadable: {error.errno}"

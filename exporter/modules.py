@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 
 from core.faults import ConfigError, Fault
+from core.plain_files import read_text
 from core.sites import Options
 from core.sites.validate import nearest, unknown_key, validate
 from core.sites.yaml_file import read_yaml
@@ -45,7 +46,7 @@ def is_modules_file(path: Path) -> bool:
     Raises ConfigError when it cannot be read.
     """
     try:
-        if _SITES.search(path.read_text(encoding="utf-8")):
+        if _SITES.search(read_text(path)):
             return False  # without reading a large file twice
     except (OSError, UnicodeDecodeError):
         pass  # read_yaml says it better

@@ -1,5 +1,6 @@
 """YAML as a user writes it: safe, without doubled keys, with the line of a mistake."""
 
+import errno
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import yaml
 
 from core.faults import ConfigError
+from core.plain_files import read_text
+from core.sites.yaml_bounds import UnboundedError, refuse_unbounded
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -31,19 +34,31 @@ def read_yaml(path: Path, shown: str) -> Any:
     Raises ConfigError when it cannot be read or is no YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise ConfigError.single(shown, "", "is not UTF-8 text") from error
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        first = "make one: ./sitemedic init" if path.name == "sites.yml" else "look at its name and folder"
-        mend = first if missing else "check its permissions"
-        raise ConfigError.single(shown, "", f"cannot be read: {error.strerror} ({mend})") from error
+        raise ConfigError.single(
+            shown, "", f"cannot be read: {error.strerror} ({_mend(error, path)})"
+        ) from error
     try:
+        refuse_unbounded(text)
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError.single(shown, where, f"is not valid YAML: {error.problem}") from error
+        what = "cannot be used" if isinstance(error, UnboundedError) else "is not valid YAML"
+        raise ConfigError.single(shown, where, f"{what}: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError.single(shown, "", f"is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _mend(error: OSError, path: Path) -> str:
+    match error.errno:
+        case errno.ENOENT if path.name == "sites.yml":
+            return "make one: ./sitemedic init"
+        case errno.ENOENT | errno.ELOOP:
+            return "look at its name and folder"
+        case errno.EISDIR | errno.ENXIO:
+            return "put a file in its place"
+    return "check its permissions"
