@@ -45,7 +45,7 @@ class LiveWebConfig:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+        self.path = path
         config, context = _read(path) if path else (WebConfig(), None)
         self.rules = WebRules(config, Users(config.basic_auth_users), _allowance(config))
         self.tls = LiveContext.around(context) if context else None
@@ -57,7 +57,7 @@ class LiveWebConfig:
         self._watcher = FileWatcher(self._files())
 
     def __bool__(self) -> bool:
-        return self._path is not None
+        return self.path is not None
 
     def look(self) -> None:
         """Read the file again where it or a file that it names changed."""
@@ -67,10 +67,10 @@ class LiveWebConfig:
 
     def reload(self) -> None:
         """Take up what the file says now; where it cannot be used, all stays as it was."""
-        if self._path is None:
+        if self.path is None:
             return
         try:
-            config, context = _read(self._path)
+            config, context = _read(self.path)
         except ConfigError as error:
             self._refuse(error)
         else:
@@ -81,13 +81,13 @@ class LiveWebConfig:
         if str(error) != self._refused:
             _log.warning(
                 "web configuration refused; the old one holds",
-                extra=fields(file=self._path, faults=len(error.faults), first=str(error.faults[0])),
+                extra=fields(file=self.path, faults=len(error.faults), first=str(error.faults[0])),
             )
         self._refused = str(error)
 
     def _take_up(self, config: WebConfig, context: ssl.SSLContext | None) -> None:
         if (context is None) != (self.tls is None):
-            _log.warning("TLS is turned on or off by a restart only", extra=fields(file=self._path))
+            _log.warning("TLS is turned on or off by a restart only", extra=fields(file=self.path))
         elif self.tls is not None and context is not None:
             self.tls.current = context
         before = self.rules
@@ -96,10 +96,10 @@ class LiveWebConfig:
         self.rules = WebRules(config, Users(config.basic_auth_users, before.users), allowance)
         self._refused, self.successful = "", True
         self._watcher.watch(self._files())
-        _log.info("web configuration taken up", extra=fields(file=self._path))
+        _log.info("web configuration taken up", extra=fields(file=self.path))
 
     def _files(self) -> list[Path]:
-        return [self._path, *self.rules.config.tls_server_config.files] if self._path else []
+        return [self.path, *self.rules.config.tls_server_config.files] if self.path else []
 
 
 def _allowance(config: WebConfig) -> Allowance:

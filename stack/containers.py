@@ -77,7 +77,9 @@ def remediator_environment(
 
 
 def _remediator(arguments: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "stack", "remediator", *arguments]
+    web = load_settings(load_environment(CONFIG), TOKENS, "compose").console_web
+    flags = [f"--web.config.file={web}"] if web else []
+    command = [sys.executable, "-m", "stack", "remediator", *arguments, *flags]
     os.execve(command[0], command, remediator_environment(os.environ))
 
 

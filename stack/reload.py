@@ -20,7 +20,7 @@ from stack.loopback import get
 from stack.parts import PARTS
 from stack.render import render
 from stack.services import services
-from stack.settings import Settings, load_settings
+from stack.settings import CONSOLE_WEB, Settings, load_settings
 from stack.supervise import Service, Supervisor
 
 _SERVICES = ("exporter", "prometheus", "alertmanager", "remediator", "grafana")
@@ -87,7 +87,7 @@ class Reloader:
         self._adapt = adapt
         self._supervisor = supervisor
         self._say = say
-        self._watcher = FileWatcher(self._files(configuration.document))
+        self._watcher = FileWatcher(self._files(configuration))
 
     @property
     def configuration(self) -> Configuration:
@@ -105,7 +105,7 @@ class Reloader:
         except (ConfigError, StackError) as error:
             self._say(f"The changed configuration is not used; everything runs on as before:\n{error}")
             return False
-        self._watcher.watch(self._files(new.document))
+        self._watcher.watch(self._files(new))
         self._now = new
         stale = {name for name, watcher in rendered.items() if watcher.changed()}
         self._bring_in(services(self._home, new.settings, new.environ), stale)
@@ -135,17 +135,25 @@ class Reloader:
         moved = [name for name in _SERVICES if getattr(new.settings, name) != getattr(old, name)]
         if not moved:
             return new
-        names = ", ".join(f"{name.upper()}_PORT" for name in moved)
-        self._say(f"{names}: used from the next start of ./sitemedic up on")
-        kept = replace(new.settings, **{name: getattr(old, name) for name in moved})
+        secured = new.settings.remediator.tls != old.remediator.tls
+        names = [
+            f"{name.upper()}_PORT"
+            for name in moved
+            if getattr(new.settings, name).port != getattr(old, name).port
+        ]
+        said = ", ".join([*names, *([CONSOLE_WEB] if secured else [])])
+        self._say(f"{said}: used from the next start of ./sitemedic up on")
+        as_before = [*moved, *(("console_web", "console_users") if secured else ())]
+        kept = replace(new.settings, **{name: getattr(old, name) for name in as_before})
         return replace(new, settings=kept)
 
     def _rendered_for(self, service: str) -> list[Path]:
         folder = self._home.rendered / service
         return [folder, *folder.rglob("*")]
 
-    def _files(self, document: Document) -> list[Path]:
-        return [*document.files, self._home.root / ".env"]
+    def _files(self, configuration: Configuration) -> list[Path]:
+        web = configuration.settings.console_web
+        return [*configuration.document.files, self._home.root / ".env", *([web] if web else [])]
 
 
 def reload(service: Service, pid: int) -> bool:

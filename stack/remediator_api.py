@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
+from urllib3.exceptions import InsecureRequestWarning
 
 from core.environment import load_environment
 from core.faults import ConfigError
@@ -14,9 +16,10 @@ from core.secrets import Secret, from_environment, read_secret_file
 from stack.containers import TOKENS
 from stack.errors import StackError
 from stack.home import locate, read_running
-from stack.settings import SERVICES
+from stack.settings import SERVICES, console_tls
 
 TIMEOUT = (3.0, 15.0)
+urllib3.disable_warnings(InsecureRequestWarning)
 _IN_DOCKER = "With Docker: docker compose exec remediator python -m stack …"
 
 
@@ -39,6 +42,7 @@ class RemediatorAPI:
         try:
             with requests.Session() as session:
                 session.trust_env = False
+                session.verify = False  # it is on this machine, and its certificate for other names
                 answer = session.request(
                     method,
                     f"{self.url}{path}",
@@ -77,18 +81,18 @@ def remediator_api(folder: Path) -> RemediatorAPI:
     Raises StackError or ConfigError.
     """
     environ = load_environment(folder)
-    given = from_environment("API_TOKEN", environ)
+    given, tls = from_environment("API_TOKEN", environ), console_tls(environ)
     if (TOKENS / "secrets").is_dir():
-        return RemediatorAPI(_here(str(SERVICES["remediator"])), given or _kept(TOKENS))
+        return RemediatorAPI(_here(str(SERVICES["remediator"]), tls), given or _kept(TOKENS))
     home = locate(folder)
     running = read_running(home)
     url = running.urls.get("remediator") if running is not None else None
-    url = url or _here(environ.get("REMEDIATOR_PORT") or str(SERVICES["remediator"]))
+    url = url or _here(environ.get("REMEDIATOR_PORT") or str(SERVICES["remediator"]), tls)
     return RemediatorAPI(url.rstrip("/"), given or _kept(home.data))
 
 
-def _here(port: str) -> str:
-    return f"http://127.0.0.1:{port.strip()}"
+def _here(port: str, tls: bool) -> str:
+    return f"{'https' if tls else 'http'}://127.0.0.1:{port.strip()}"
 
 
 def _kept(data: Path) -> Secret:

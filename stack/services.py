@@ -91,6 +91,7 @@ def _remediator(home: Home, settings: Settings, environ: Mapping[str, str]) -> S
             f"--config.file={home.sites_file}",
             f"--web.listen-address={address.address}",
             *(() if _own_database(home, environ) else (f"--storage.url={ours}",)),
+            *([f"--web.config.file={settings.console_web}"] if settings.console_web else ()),
             f"--exporter.url={settings.exporter.url}",
             f"--alertmanager.url={settings.alertmanager.url}",
             *([f"--linode.api-url={linode}"] if (linode := environ.get("LINODE_API_URL")) else ()),

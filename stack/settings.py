@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from core.faults import ConfigError, Fault
 from core.files import write_first
 from core.secrets import Secret, from_environment, read_secret_file
 from core.web import password_fault
+from core.web_live import LiveWebConfig
 from stack.receivers import LINES, ReceiverSettings
 
 Target = Literal["local", "compose"]
@@ -29,6 +30,9 @@ IMPLICIT_TLS_PORT = 465
 SERVICES = {"exporter": 9115, "prometheus": 9090, "alertmanager": 9093, "remediator": 9096, "grafana": 3000}
 """The services and the ports they listen on unless told otherwise."""
 
+CONSOLE_WEB = "CONSOLE_WEB_CONFIG_FILE"
+"""The web-config.yml of the console: TLS, and passwords before its own."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TYPED = 12
 """Random bytes of a password that people type: 16 characters."""
@@ -42,6 +46,7 @@ class Endpoint:
 
     host: str
     port: int
+    tls: bool = False
 
     @property
     def address(self) -> str:
@@ -51,7 +56,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Return the address as a URL without a path."""
-        return f"http://{self.address}"
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class Settings:
     alertmanager_url: str | None
     published: Mapping[str, int]  # service → its port on this machine, in compose too
     receivers: ReceiverSettings = field(default_factory=ReceiverSettings)
+    console_web: Path | None = None  # its web-config.yml
+    console_users: bool = False  # whether that asks for a password before anything else
 
 
 def load_settings(environ: Mapping[str, str], data: Path, target: Target = "local") -> Settings:
@@ -99,9 +106,11 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
     )
     receivers = reader.receivers()
     tokens = {name: reader.secret(name) for name in ("WEBHOOK_TOKEN", "API_TOKEN")}
-    password = reader.password("CONSOLE_PASSWORD")
+    password, web = reader.password("CONSOLE_PASSWORD"), reader.console_web()
     if reader.faults:
         raise ConfigError(reader.faults)
+    endpoints = {name: _endpoint(name, port, target) for name, port in published.items()}
+    endpoints["remediator"] = replace(endpoints["remediator"], tls=web.tls is not None)
     return Settings(
         target=target,
         smtp=smtp,
@@ -113,8 +122,19 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
         webhook_token=tokens["WEBHOOK_TOKEN"] or kept_token(data / "secrets" / "webhook_token"),
         api_token=tokens["API_TOKEN"] or kept_token(data / "secrets" / "api_token"),
         console_password=password or kept_token(console_password_file(data), _TYPED),
-        **{name: _endpoint(name, port, target) for name, port in published.items()},
+        console_web=web.path,
+        console_users=bool(web.rules.users),
+        **endpoints,
     )
+
+
+def console_tls(environ: Mapping[str, str]) -> bool:
+    """Say whether the console speaks TLS. Raises ConfigError."""
+    reader = _Reader(environ)
+    web = reader.console_web()
+    if reader.faults:
+        raise ConfigError(reader.faults)
+    return web.tls is not None
 
 
 def console_password_file(data: Path) -> Path:
@@ -177,6 +197,15 @@ class _Reader:
         if found is not None and (fault := password_fault(found)):
             self._fault(name, fault)
         return found
+
+    def console_web(self) -> LiveWebConfig:
+        """Return the console's web-config.yml."""
+        file = self._text(CONSOLE_WEB)
+        found = self._collected(lambda: LiveWebConfig(Path(file))) if file else None
+        if found and found.rules.config.tls_server_config.client_auth_type.startswith("Require"):
+            mend = "must not ask for client certificates: Prometheus and Alertmanager have none to show it"
+            self._fault(CONSOLE_WEB, mend)
+        return found or LiveWebConfig()
 
     def receivers(self) -> ReceiverSettings:
         found: dict[str, Any] = {}

@@ -6,6 +6,7 @@ passes without a password, and is not counted: a flood of strangers keeps no not
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import threading
 import time
@@ -24,7 +25,8 @@ from remediator.web.throttle import Throttle
 
 log = logging.getLogger(__name__)
 WEBHOOK = "webhook.alertmanager"
-WATCHED = frozenset({"operations.metrics", "operations.healthy", "operations.ready"})
+PROBES = frozenset({"operations.healthy", "operations.ready"})
+WATCHED = PROBES | {"operations.metrics"}
 """What Sitemedic's own services ask; they may show the webhook's token, which can do the least."""
 MOST_CHECKED = 3
 """Requests that may wait for bcrypt; each keeps one of the server's threads."""
@@ -57,7 +59,7 @@ class _Gate:
         self._free = threading.Semaphore(MOST_CHECKED)
 
     def ask(self, header: str | None) -> None:
-        if not self._settings.web or _shows_token(self._settings, header):
+        if not self._settings.web or _shows_token(self._settings, header) or _probes():
             return
         rules = self._settings.web.rules
         self._take(rules)
@@ -96,6 +98,16 @@ class _Gate:
             log.warning("wrong user or password", extra=fields(address=asker))
             raise Unauthorized("that is no user with this password", www_authenticate=CHALLENGE)
         self._throttle.forgive(asker)
+
+
+def _probes() -> bool:
+    """Say whether this machine asks whether we live: `up`, and Docker in our container."""
+    if request.endpoint not in PROBES:
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _shows_token(settings: Settings, header: str | None) -> bool:

@@ -8,6 +8,7 @@ or templates and secrets copied along, and sees nothing of the other's.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.files import write_whole
 from core.sites import Document
 from stack.alerting import MailTo
 from stack.programs import version
@@ -15,7 +16,7 @@ from stack.receivers import ReceiverSettings
 from stack.render.alertmanager import alertmanager_config, alertmanager_notes
 from stack.render.files import copy_all, write_yaml
 from stack.render.links import links_template
-from stack.render.prometheus import prometheus_config
+from stack.render.prometheus import CONSOLE_TOKEN, prometheus_config
 from stack.render.receivers import CHAT_ONCE_RECEIVER, Receivers
 from stack.render.secrets import READS_ADDRESSES, SecretFiles, write_secrets
 from stack.settings import COMPOSE_RENDERED, Settings
@@ -54,6 +55,7 @@ def render(document: Document, settings: Settings, out: Path) -> Rendered:
         *_write_templates(settings, alertmanager / "templates"),
         write_yaml(alertmanager / "alertmanager.yml", config, 0o600),
         *copy_all(rules, prometheus / "rules"),
+        *_write_console_token(settings, prometheus / CONSOLE_TOKEN),
         write_yaml(prometheus / "prometheus.yml", prometheus_config(document, settings)),
     ]
     return Rendered(
@@ -82,6 +84,15 @@ def render_one(settings: Settings, receiver: str, mail_to: tuple[str, ...], out:
     route = {"receiver": config["name"], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
     whole = {**receivers.defaults(), "templates": ["templates/*.tmpl"], "route": route, "receivers": [config]}
     return write_yaml(out / "alertmanager.yml", whole, 0o600)
+
+
+def _write_console_token(settings: Settings, file: Path) -> list[Path]:
+    """Write what Prometheus shows the console, where that asks for a password."""
+    if not settings.console_users:
+        file.unlink(missing_ok=True)
+        return []
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    return [write_whole(file, settings.webhook_token.reveal(), 0o600)]
 
 
 def _write_templates(settings: Settings, folder: Path) -> list[Path]:

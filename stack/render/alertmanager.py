@@ -184,5 +184,6 @@ def _webhook(remediator: Endpoint, secrets: SecretFiles) -> dict[str, Any]:
         "http_config": {
             "authorization": {"type": "Bearer", "credentials_file": secrets.webhook_token},
             "follow_redirects": False,
+            **({"tls_config": {"insecure_skip_verify": True}} if remediator.tls else {}),
         },
     }

@@ -20,6 +20,8 @@ def links_template(settings: Settings) -> str:
     """
     elsewhere = settings.public_url is not None
     here = {name: f"http://127.0.0.1:{port}" for name, port in settings.published.items()}
+    if settings.remediator.tls:
+        here["remediator"] = here["remediator"].replace("http:", "https:", 1)
     grafana_runs = settings.target == "compose"
     words = {
         "@CONSOLE@": settings.public_url or here["remediator"],

@@ -13,6 +13,9 @@ EXPORTER_JOB = "sitemedic-exporter"
 CONTAINERS_JOB = "sitemedic-containers"
 """The same, for what the exporter knows of containers."""
 
+CONSOLE_TOKEN = "secrets/webhook_token"
+"""Beside prometheus.yml: what the remediator is shown where it asks for a password."""
+
 _CONTAINERS_INTERVAL = 5.0
 """Seconds at most: a container that has ended is to be seen, and healed, before its site is down."""
 
@@ -47,11 +50,21 @@ def prometheus_config(document: Document, settings: Settings) -> dict[str, Any]:
                 "scrape_timeout": prometheus_duration(often),
                 "static_configs": [_targets(settings.exporter)],
             },
-            {"job_name": "sitemedic-remediator", "static_configs": [_targets(settings.remediator)]},
+            {"job_name": "sitemedic-remediator", **_console(settings)},
             {"job_name": "prometheus", "static_configs": [_targets(settings.prometheus)]},
             {"job_name": "alertmanager", "static_configs": [_targets(settings.alertmanager)]},
         ],
     }
+
+
+def _console(settings: Settings) -> dict[str, Any]:
+    """Return how the remediator is read: its certificate is for people's names of it, not for ours."""
+    found: dict[str, Any] = {"static_configs": [_targets(settings.remediator)]}
+    if settings.remediator.tls:
+        found |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
+    if settings.console_users:
+        found["authorization"] = {"type": "Bearer", "credentials_file": CONSOLE_TOKEN}
+    return found
 
 
 def _targets(endpoint: Endpoint) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.ready import ready
 from tests.exporter.test_web_security import hashed
 from tests.remediator.secured import API_TOKEN, TLS, WEBHOOK_TOKEN, secured_console, sign_in
 from tests.remediator.test_gate import basic
@@ -42,9 +43,11 @@ def test_a_browser_and_programs_use_it_while_others_are_silent_and_it_ends_at_on
         webhook = {"Authorization": f"Bearer {WEBHOOK_TOKEN}"}
         body = {"version": "4", "groupKey": "k", "status": "firing", "receiver": "r", "alerts": []}
         assert running.status("/webhook/alertmanager", method="POST", json=body, headers=webhook) == 200
-        assert running.status("/-/ready", headers=webhook) == 200
+        assert running.status("/metrics", headers=webhook) == 200
+        assert ready(running.port), "Docker's health check"
         running.process.terminate()
         assert running.process.wait(30) == 0
+        assert not ready(running.port)
         assert idle.recv(1) == b""
     said = running.said()
     assert "person=Ada address=127.0.0.1" in said

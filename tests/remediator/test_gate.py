@@ -50,6 +50,7 @@ def client(standing: Lab) -> FlaskClient:
 
 
 def test_nothing_is_told_without_a_password(standing: Lab, client: FlaskClient) -> None:
+    client.environ_base["REMOTE_ADDR"] = "198.51.100.1"
     rules = list(create_app(standing.remediator).url_map.iter_rules())
     for rule in rules:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
@@ -60,6 +61,11 @@ def test_nothing_is_told_without_a_password(standing: Lab, client: FlaskClient) 
             assert answer.headers["WWW-Authenticate"].startswith(kind), told
     assert client.get("/nowhere").status_code == 401
     assert len(OPEN) < len(rules)
+
+
+def test_this_machine_may_ask_whether_it_lives_and_nothing_else(client: FlaskClient) -> None:
+    for path, status in (("/-/healthy", 200), ("/-/ready", 200), ("/metrics", 401), ("/status", 401)):
+        assert client.get(path).status_code == status, path
 
 
 def test_the_right_password_leads_to_the_console_as_it_is(client: FlaskClient) -> None:
