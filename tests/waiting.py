@@ -5,13 +5,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+AT_LEAST = 30.0
+"""Seconds that are waited in any case: a quiet machine needs none of them, and a busy one many."""
 
 
 def until(predicate: Callable[[], T], seconds: float, what: str, every: float = 0.05) -> T:
     """Call `predicate` until its answer is true, and return that answer.
 
-    Raises AssertionError, naming `what` and the last answer or error, once `seconds` have passed.
+    Raises AssertionError, naming `what` and the last answer or error, once `seconds` have passed, and
+    AT_LEAST: nothing is shown to be quick by this.
     """
+    seconds = max(seconds, AT_LEAST)
     deadline = time.monotonic() + seconds
     while True:
         last: object
