@@ -77,7 +77,7 @@ def remediator_environment(
 
 
 def _remediator(arguments: Sequence[str]) -> None:
-    web = load_settings(load_environment(CONFIG), TOKENS, "compose").console_web
+    web = load_settings(load_environment(CONFIG), TOKENS, "compose").console.web_config
     flags = [f"--web.config.file={web}"] if web else []
     command = [sys.executable, "-m", "stack", "remediator", *arguments, *flags]
     os.execve(command[0], command, remediator_environment(os.environ))

@@ -14,13 +14,14 @@ from core.faults import ConfigError, Fault
 from core.files_watch import FileWatcher
 from core.sites import Document, load
 from stack import checked
+from stack.console import CONSOLE_WEB
 from stack.errors import StackError
 from stack.home import Home
 from stack.loopback import get
 from stack.parts import PARTS
 from stack.render import render
 from stack.services import services
-from stack.settings import CONSOLE_WEB, Settings, load_settings
+from stack.settings import Settings, load_settings
 from stack.supervise import Service, Supervisor
 
 _SERVICES = ("exporter", "prometheus", "alertmanager", "remediator", "grafana")
@@ -143,7 +144,7 @@ class Reloader:
         ]
         said = ", ".join([*names, *([CONSOLE_WEB] if secured else [])])
         self._say(f"{said}: used from the next start of ./sitemedic up on")
-        as_before = [*moved, *(("console_web", "console_users") if secured else ())]
+        as_before = [*moved, *(["console"] if secured else [])]
         kept = replace(new.settings, **{name: getattr(old, name) for name in as_before})
         return replace(new, settings=kept)
 
@@ -152,7 +153,7 @@ class Reloader:
         return [folder, *folder.rglob("*")]
 
     def _files(self, configuration: Configuration) -> list[Path]:
-        web = configuration.settings.console_web
+        web = configuration.settings.console.web_config
         return [*configuration.document.files, self._home.root / ".env", *([web] if web else [])]
 
 

@@ -13,10 +13,11 @@ from urllib3.exceptions import InsecureRequestWarning
 from core.environment import load_environment
 from core.faults import ConfigError
 from core.secrets import Secret, from_environment, read_secret_file
+from stack.console import console_settings
 from stack.containers import TOKENS
 from stack.errors import StackError
 from stack.home import locate, read_running
-from stack.settings import SERVICES, console_tls
+from stack.settings import SERVICES
 
 TIMEOUT = (3.0, 15.0)
 urllib3.disable_warnings(InsecureRequestWarning)
@@ -81,7 +82,7 @@ def remediator_api(folder: Path) -> RemediatorAPI:
     Raises StackError or ConfigError.
     """
     environ = load_environment(folder)
-    given, tls = from_environment("API_TOKEN", environ), console_tls(environ)
+    given, tls = from_environment("API_TOKEN", environ), console_settings(environ).tls
     if (TOKENS / "secrets").is_dir():
         return RemediatorAPI(_here(str(SERVICES["remediator"]), tls), given or _kept(TOKENS))
     home = locate(folder)

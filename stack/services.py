@@ -89,9 +89,9 @@ def _remediator(home: Home, settings: Settings, environ: Mapping[str, str]) -> S
         argv=(
             *(sys.executable, "-m", "stack", "remediator"),
             f"--config.file={home.sites_file}",
-            f"--web.listen-address={address.address}",
+            f"--web.listen-address={settings.console.listen}:{address.port}",
             *(() if _own_database(home, environ) else (f"--storage.url={ours}",)),
-            *([f"--web.config.file={settings.console_web}"] if settings.console_web else ()),
+            *([f"--web.config.file={web}"] if (web := settings.console.web_config) else ()),
             f"--exporter.url={settings.exporter.url}",
             f"--alertmanager.url={settings.alertmanager.url}",
             *([f"--linode.api-url={linode}"] if (linode := environ.get("LINODE_API_URL")) else ()),

@@ -12,7 +12,7 @@ from core.faults import ConfigError, Fault
 from core.files import write_first
 from core.secrets import Secret, from_environment, read_secret_file
 from core.web import password_fault
-from core.web_live import LiveWebConfig
+from stack.console import ConsoleSettings, console_settings
 from stack.receivers import LINES, ReceiverSettings
 
 Target = Literal["local", "compose"]
@@ -29,9 +29,6 @@ IMPLICIT_TLS_PORT = 465
 
 SERVICES = {"exporter": 9115, "prometheus": 9090, "alertmanager": 9093, "remediator": 9096, "grafana": 3000}
 """The services and the ports they listen on unless told otherwise."""
-
-CONSOLE_WEB = "CONSOLE_WEB_CONFIG_FILE"
-"""The web-config.yml of the console: TLS, and passwords before its own."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TYPED = 12
@@ -89,8 +86,7 @@ class Settings:
     alertmanager_url: str | None
     published: Mapping[str, int]  # service → its port on this machine, in compose too
     receivers: ReceiverSettings = field(default_factory=ReceiverSettings)
-    console_web: Path | None = None  # its web-config.yml
-    console_users: bool = False  # whether that asks for a password before anything else
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
 
 
 def load_settings(environ: Mapping[str, str], data: Path, target: Target = "local") -> Settings:
@@ -106,11 +102,11 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
     )
     receivers = reader.receivers()
     tokens = {name: reader.secret(name) for name in ("WEBHOOK_TOKEN", "API_TOKEN")}
-    password, web = reader.password("CONSOLE_PASSWORD"), reader.console_web()
+    password, console = reader.password("CONSOLE_PASSWORD"), reader.console()
     if reader.faults:
         raise ConfigError(reader.faults)
     endpoints = {name: _endpoint(name, port, target) for name, port in published.items()}
-    endpoints["remediator"] = replace(endpoints["remediator"], tls=web.tls is not None)
+    endpoints["remediator"] = replace(endpoints["remediator"], tls=console.tls)
     return Settings(
         target=target,
         smtp=smtp,
@@ -122,19 +118,9 @@ def load_settings(environ: Mapping[str, str], data: Path, target: Target = "loca
         webhook_token=tokens["WEBHOOK_TOKEN"] or kept_token(data / "secrets" / "webhook_token"),
         api_token=tokens["API_TOKEN"] or kept_token(data / "secrets" / "api_token"),
         console_password=password or kept_token(console_password_file(data), _TYPED),
-        console_web=web.path,
-        console_users=bool(web.rules.users),
+        console=console,
         **endpoints,
     )
-
-
-def console_tls(environ: Mapping[str, str]) -> bool:
-    """Say whether the console speaks TLS. Raises ConfigError."""
-    reader = _Reader(environ)
-    web = reader.console_web()
-    if reader.faults:
-        raise ConfigError(reader.faults)
-    return web.tls is not None
 
 
 def console_password_file(data: Path) -> Path:
@@ -198,14 +184,8 @@ class _Reader:
             self._fault(name, fault)
         return found
 
-    def console_web(self) -> LiveWebConfig:
-        """Return the console's web-config.yml."""
-        file = self._text(CONSOLE_WEB)
-        found = self._collected(lambda: LiveWebConfig(Path(file))) if file else None
-        if found and found.rules.config.tls_server_config.client_auth_type.startswith("Require"):
-            mend = "must not ask for client certificates: Prometheus and Alertmanager have none to show it"
-            self._fault(CONSOLE_WEB, mend)
-        return found or LiveWebConfig()
+    def console(self) -> ConsoleSettings:
+        return self._collected(lambda: console_settings(self.environ)) or ConsoleSettings()
 
     def receivers(self) -> ReceiverSettings:
         found: dict[str, Any] = {}

@@ -88,7 +88,7 @@ def render_one(settings: Settings, receiver: str, mail_to: tuple[str, ...], out:
 
 def _write_console_token(settings: Settings, file: Path) -> list[Path]:
     """Write what Prometheus shows the console, where that asks for a password."""
-    if not settings.console_users:
+    if not settings.console.users:
         file.unlink(missing_ok=True)
         return []
     file.parent.mkdir(mode=0o700, exist_ok=True)

@@ -62,7 +62,7 @@ def _console(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {"static_configs": [_targets(settings.remediator)]}
     if settings.remediator.tls:
         found |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
-    if settings.console_users:
+    if settings.console.users:
         found["authorization"] = {"type": "Bearer", "credentials_file": CONSOLE_TOKEN}
     return found
 

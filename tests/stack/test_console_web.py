@@ -11,7 +11,12 @@ import trustme
 import yaml
 
 from core.faults import ConfigError
-from stack.settings import CONSOLE_WEB, load_settings
+from stack.console import CONSOLE_LISTEN, CONSOLE_WEB
+from stack.home import Home
+from stack.reload import Reloader, read
+from stack.services import services
+from stack.settings import load_settings
+from stack.supervise import Service
 from tests.end_to_end.stack import run as run_command
 from tests.end_to_end.stack import up
 from tests.exporter.test_web_security import TLS, certify, hashed
@@ -91,12 +96,57 @@ def test_a_file_that_cannot_be_used_is_told_before_anything_is_started(
     assert "geheim" not in str(raised.value)
 
 
+def test_only_with_tls_does_the_console_listen_everywhere(tmp_path: Path) -> None:
+    everywhere, home = {CONSOLE_LISTEN: "0.0.0.0"}, Home(tmp_path, demo=False)
+    for wrong, said in (
+        (everywhere, "would send the password in the open"),
+        (everywhere | web_file(tmp_path, basic_auth_users=USERS), "in the open"),
+        ({CONSOLE_LISTEN: "192.0.2.1"}, "must be 127.0.0.1 or 0.0.0.0"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            load_settings(wrong, tmp_path)
+        assert said in str(raised.value)
+    environ = everywhere | web_file(tmp_path, tls_server_config=TLS)
+    for given, listens in (({}, "127.0.0.1"), (environ, "0.0.0.0")):
+        settings = load_settings(given, tmp_path)
+        (remediator,) = (one for one in services(home, settings, given) if one.name == "remediator")
+        assert f"--web.listen-address={listens}:9096" in remediator.argv
+        assert remediator.address.endswith("://127.0.0.1:9096")
+
+
+def test_tls_that_is_turned_on_while_a_stack_runs_waits_for_its_next_start(tmp_path: Path) -> None:
+    (tmp_path / "sites.yml").write_text(ONE)
+    (tmp_path / ".env").write_text("")
+    home, said = Home(tmp_path, demo=False), list[str]()
+    before = read(home, lambda environ: environ)
+    reloader = Reloader(home, before, lambda environ: environ, NobodyRuns(), said.append)  # type: ignore[arg-type]
+    (name, file), *_ = web_file(tmp_path, tls_server_config=TLS, basic_auth_users=USERS).items()
+    (tmp_path / ".env").write_text(f"{name}={file}\n")
+    assert reloader.look()
+    assert said[0] == f"{CONSOLE_WEB}: used from the next start of ./sitemedic up on"
+    assert reloader.configuration.settings == before.settings
+
+
+class NobodyRuns:
+    """A supervisor that has what is wanted already."""
+
+    def services(self) -> list[Service]:
+        return []
+
+    def replace(self, service: Service) -> None:
+        assert not any(word.startswith("--web.config.file") for word in service.argv)
+
+    def pids(self) -> dict[str, int]:
+        return {}
+
+
 @pytest.mark.full
+@pytest.mark.timeout(400)
 @pytest.mark.needs("prometheus", "alertmanager", "promtool", "amtool")
 def test_a_whole_stack_works_with_a_secured_console(tmp_path: Path) -> None:
     (tmp_path / "sites.yml").write_text(ONE)
     environ = web_file(tmp_path, tls_server_config=TLS, basic_auth_users=USERS)
-    with up(tmp_path, **environ) as running:
+    with up(tmp_path, **environ, CONSOLE_LISTEN="0.0.0.0") as running:
         console = f"https://127.0.0.1:{running.ports['REMEDIATOR']}"
         assert f"Console: {console}/" in running.said
 
