@@ -32,6 +32,8 @@ from remediator.timing import Timing
 log = logging.getLogger(__name__)
 PATIENCE = 5.0
 """Seconds that a working thread waits for the writer; a request waits far less."""
+FOUND_AGAIN = frozenset({"evidence", "passes", "next_at", "detail"})
+"""What a power cut may take from an attempt's row: it is looked for anew."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Attempts:
         if target is None or decision.action is None or decision.step is None:
             return None
         server = target.server.name
-        with self.shop.store.write(PATIENCE) as connection:
+        with self.shop.store.write(PATIENCE, lasting=False) as connection:  # nothing is done yet
             if not raise_epoch(connection, seen=facts.epoch):
                 return None
             current = store_incidents.get(connection, incident.id)
@@ -122,7 +124,7 @@ class Attempts:
             and (one.id in attempt_ids or one.next_at > now)
         }
         if servers:
-            with self.shop.store.write(PATIENCE) as connection:
+            with self.shop.store.write(PATIENCE, lasting=False) as connection:
                 ttl = self.shop.timing.lease_ttl
                 store_attempts.renew(connection, self.shop.owner, servers, now, ttl)
 
@@ -137,7 +139,8 @@ class Attempts:
 
     def save(self, attempt: Attempt, incident: Mapping[str, Any] | None = None, **values: Any) -> None:
         """Write to an attempt under its lease, and to its incident in the same transaction."""
-        with self.shop.store.write(PATIENCE) as connection:
+        lasting = not values.keys() <= FOUND_AGAIN or bool(incident)
+        with self.shop.store.write(PATIENCE, lasting=lasting) as connection:
             self.save_in(connection, attempt, incident, **values)
 
     def was_approved_in(self, connection: Connection, attempt: Attempt) -> bool:

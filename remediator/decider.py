@@ -81,7 +81,7 @@ class Decider:
         again = decision.verb is Verb.LOOK and incident.state in LOOKED_AT_AGAIN
         if not seen and (again or decision.signature == incident.decided):
             return
-        with self._shop.store.write(PATIENCE) as connection:
+        with self._shop.store.write(PATIENCE, lasting=False) as connection:
             if seen:
                 store_incidents.change(connection, incident.id, **seen)
             news = not again and store_incidents.keep_decision(connection, incident, decision, now)
@@ -127,7 +127,7 @@ class Decider:
         assert facts.probe is not None
         look = self._shop.look(replace(facts.target, instance=facts.probe.instance), self._shop.world())
         look = replace(look, evidence={**look.evidence, "probe": dict(facts.probe.raw)})
-        with self._shop.store.write(PATIENCE) as connection:
+        with self._shop.store.write(PATIENCE, lasting=False) as connection:
             store_incidents.keep_look(connection, facts.incident.id, look, self._shop.now())
         self._agenda.put(facts.incident.id, 0.0)
 
@@ -171,7 +171,7 @@ class Decider:
         incident = facts.incident
         removed = not facts.known
         outcome = Outcome.REMOVED if removed else store_incidents.outcome_of(incident)
-        with self._shop.store.write(PATIENCE) as connection:
+        with self._shop.store.write(PATIENCE, lasting=False) as connection:
             closed = store_incidents.close(connection, incident, outcome, decision, now)
         self._agenda.drop(incident.id)
         if closed:

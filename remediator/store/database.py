@@ -20,6 +20,7 @@ from remediator.errors import StoreError
 from remediator.holds import Pause
 from remediator.store.engine import BUSY_TIMEOUT, checkpoint, is_shared, open_engine, reading, writing
 from remediator.store.schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
+from remediator.store.turns import Turns
 
 WRITER_PATIENCE = 0.55
 """Seconds that a writing transaction waits for another one of this process."""
@@ -37,7 +38,7 @@ class Store:
         self, url: str, busy_timeout: float = BUSY_TIMEOUT, patience: float = WRITER_PATIENCE
     ) -> None:
         self._engine = open_engine(url, busy_timeout)
-        self._writer = threading.Lock()
+        self._writer = Turns()
         self._counting = threading.Lock()
         self._requests = 0
         self._no_request = threading.Event()
@@ -77,11 +78,14 @@ class Store:
             yield connection
 
     @contextmanager
-    def write(self, patience: float | None = None, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
+    def write(
+        self, patience: float | None = None, within: float = ANSWER_WITHIN, lasting: bool = True
+    ) -> Iterator[Connection]:
         """Open the one writing transaction; it commits at the end, or not at all.
 
         A request gives no `patience`: it goes first, and soon gives up. A worker gives some, and gives
-        way. Raises StoreError when another writer has it for longer than that.
+        way. Raises StoreError when another writer has it for longer than that. Not `lasting`: a power cut
+        may take it back (never a crash of ours), unless something lasting was written after it.
         """
         asked = time.monotonic()
         taken = self._take_turn() if patience is None else self._wait_for_turn(patience)
@@ -89,21 +93,21 @@ class Store:
             raise StoreError("another write is under way")
         waited = time.monotonic() - asked if patience is None else 0.0
         try:
-            with writing(self._engine, within - waited) as connection:
+            with writing(self._engine, within - waited, lasting) as connection:
                 if self.guard is not None and patience is not None:  # a worker's: does it still lead?
                     self.guard(connection)
                 yield connection
         finally:
-            self._writer.release()
+            self._writer.give_back()
 
     def _take_turn(self) -> bool:
         with self.first():
-            return self._writer.acquire(timeout=self._patience)
+            return self._writer.take(self._patience, first=True)
 
     def _wait_for_turn(self, patience: float) -> bool:
         deadline = time.monotonic() + patience
         self.give_way(min(GIVE_WAY, patience))
-        return self._writer.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        return self._writer.take(max(0.0, deadline - time.monotonic()))
 
     def check_writable(self) -> None:
         """Write one row and take it back; raise StoreError where that does not work."""

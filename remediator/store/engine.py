@@ -17,7 +17,6 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
-    DisconnectionError,
     IntegrityError,
     NoSuchModuleError,
 )
@@ -25,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from remediator.errors import StoreError, StoreUnusableError
 from remediator.store import postgres as store_postgres
+from remediator.store.own_file import watch_file
 
 BUSY_TIMEOUT = 0.3
 """Seconds that one statement waits for a lock: short, so that a locked database is a 503 and not a hang."""
@@ -64,10 +64,14 @@ def reading(engine: Engine, seconds: float) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine, seconds: float) -> Iterator[Connection]:
-    """Open a transaction that no other one of any process writes beside, or raise StoreError."""
+def writing(engine: Engine, seconds: float, lasting: bool = True) -> Iterator[Connection]:
+    """Open a transaction that no other one of any process writes beside, or raise StoreError.
+
+    SQLite need not wait for the disk where it need not be `lasting`: what is committed after it, and has
+    reached the disk, has taken it along.
+    """
     with mapped(), store_postgres.within(seconds), engine.connect() as connection:
-        connection.execution_options(writes=True)
+        connection.execution_options(writes=True, lasting=lasting)
         with connection.begin():
             yield connection
 
@@ -119,7 +123,7 @@ def _sqlite(url: URL, busy_timeout: float) -> Engine:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _leave_what_is_broken)
     if url.database and there:
-        _watch_file(engine, Path(url.database))
+        watch_file(engine, Path(url.database))
     return engine
 
 
@@ -146,42 +150,16 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     """Take the write lock at once in a writing transaction: a late upgrade of the lock cannot wait."""
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    writes, wanted = options.get("writes", False), "FULL" if options.get("lasting", True) else "NORMAL"
+    if writes and connection.info.get("synchronous", "FULL") != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")  # in a transaction it is too late
+        connection.info["synchronous"] = wanted
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _leave_what_is_broken(context: ExceptionContext) -> None:
     """Open the file anew after a fault of the disk: a connection that found it read-only stays so."""
     said = str(context.original_exception)
-    if any(word in said for word in ("readonly", "disk I/O", "unable to open", "malformed")):
+    if any(word in said for word in ("readonly", "disk I/O", "unable to open", "malformed", "no such table")):
         context.is_disconnect = True
-
-
-def _watch_file(engine: Engine, path: Path) -> None:
-    """Use no connection to a file that has gone from its place: what is written there would be lost.
-
-    Nor is an empty one made in its stead; once a file is there again, it is opened anew.
-    """
-
-    def connect(_dialect: object, _record: Any, _arguments: object, _options: object) -> None:
-        if not path.exists():
-            raise StoreError(f"the database {path} has gone")
-
-    def connected(_connection: object, record: Any) -> None:
-        record.info["file"] = _identity(path)
-
-    def checkout(_connection: object, record: Any, _proxy: object) -> None:
-        if record.info.get("file") != _identity(path):
-            raise DisconnectionError(f"{path} is another file by now")
-
-    event.listen(engine, "do_connect", connect)
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "checkout", checkout)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
