@@ -31,6 +31,7 @@ from exporter.results_file import ResultsFile
 from exporter.service import Exporter
 from exporter.web import Handlers
 from exporter.web.places import AT_THE_ROOT, Places
+from exporter.web.quick import QuickRunner
 from exporter.web.security import Security
 
 _log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
     app = handlers.application(*([security.guard] if settings.web_config_file else []))
     if settings.web_config_file:
         app.on_response_prepare.append(security.add_headers)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=END_WITHIN)
+    runner = _runner(app, handlers, settings)
     try:
         addresses = await _listen(runner, settings, configuration, security.tls)
         exporter.start()
@@ -116,6 +117,13 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
         await runner.cleanup()
         if results is not None:
             await asyncio.to_thread(results.close)
+
+
+def _runner(app: web.Application, handlers: Handlers, settings: Settings) -> web.AppRunner:
+    """Return what serves: probes on demand by the short way where nobody stands before them."""
+    if settings.web_config_file:
+        return web.AppRunner(app, access_log=None, shutdown_timeout=END_WITHIN)
+    return QuickRunner(app, f"{settings.places.prefix}/probe", handlers.probe_of_target, END_WITHIN)
 
 
 def _heartbeats(settings: Settings, health: Health) -> Heartbeats:

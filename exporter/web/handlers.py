@@ -22,6 +22,7 @@ from exporter.web.discovery import target_groups
 from exporter.web.heartbeat import HeartbeatHandlers
 from exporter.web.page import page
 from exporter.web.places import AT_THE_ROOT, Places
+from exporter.web.quick import Answer
 
 _log = logging.getLogger(__name__)
 
@@ -100,17 +101,26 @@ class Handlers:
 
     async def probe(self, request: web.Request) -> web.Response:
         """Answer `/probe?site=` or `/probe?target=&module=&hostname=` with a fresh probe."""
-        wanted = ProbeRequest(request.query, request.headers, self._timeout_offset, self._probe_log_level)
+        if "site" not in request.query:
+            status, kind, body = await self.probe_of_target(request.query, request.headers)
+            return web.Response(body=body, status=status, headers={"Content-Type": kind})
         wants_json = "application/json" in request.headers.get("Accept", "")
         try:
-            if "site" not in request.query:
-                return _text(await wanted.probe_target(self._exporter))
-            site, result = await wanted.probe_site(self._exporter)
+            site, result = await self._asked(request.query, request.headers).probe_site(self._exporter)
         except RefusalError as refusal:
-            if "site" in request.query:
-                return web.json_response({"error": str(refusal)}, status=refusal.status)
-            return web.Response(text=f"{refusal}\n", status=refusal.status)
+            return web.json_response({"error": str(refusal)}, status=refusal.status)
         return web.json_response(probe_answer(site, result)) if wants_json else _text(probe_text(result))
+
+    async def probe_of_target(self, query: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        """Return what `/probe?target=` answers."""
+        try:
+            text = await self._asked(query, headers).probe_target(self._exporter)
+        except RefusalError as refusal:
+            return refusal.status, "text/plain; charset=utf-8", f"{refusal}\n".encode()
+        return 200, CONTENT_TYPE, text.encode()
+
+    def _asked(self, query: Mapping[str, str], headers: Mapping[str, str]) -> ProbeRequest:
+        return ProbeRequest(query, headers, self._timeout_offset, self._probe_log_level)
 
     async def sites(self, request: web.Request) -> web.StreamResponse:
         """Answer with what is known of every site."""
