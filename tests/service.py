@@ -57,7 +57,7 @@ def service(
         )
     running = Service(url, process, log)
     try:
-        until(lambda: _ready(running, ready), 20, f"{program} to be ready (its log: {log})")
+        until(lambda: _ready(running, ready), 60, f"{program} to be ready (its log: {log})")
         yield running
     finally:
         process.terminate()

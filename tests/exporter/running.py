@@ -70,7 +70,7 @@ def exporter(
         )
     running = Exporter(f"http://127.0.0.1:{port}", process, log, config)
     try:
-        until(lambda: _ready(running), 20, f"the exporter to be ready (its log: {log})")
+        until(lambda: _ready(running), 60, f"the exporter to be ready (its log: {log})")
         yield running
     finally:
         process.terminate()

@@ -23,7 +23,7 @@ def test_a_command_that_does_not_end_is_ended() -> None:
     with pytest.raises(ActionError) as caught:
         LocalConnector().run(["sh", "-c", "sleep 60 & sleep 60"], 0.5)
     assert caught.value.reason is Reason.TIMEOUT
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30  # not the minute that it would take
 
 
 def test_a_missing_program_is_told() -> None:

@@ -17,6 +17,9 @@ from tests.ports import free_port
 from tests.ssh_server import SshServer, make_key, running_ssh_server
 from tests.waiting import until
 
+IN_TIME = 30.0
+"""Seconds: a second or two by itself, far less than what is waited for would take."""
+
 pytestmark = pytest.mark.needs("sshd", "ssh-keygen")
 
 
@@ -194,7 +197,7 @@ def test_a_frozen_server_is_unreachable_in_time(tmp_path: Path, monkeypatch: pyt
         server.freeze()
         begin = time.monotonic()
         assert refused(server.settings).reason is Reason.UNREACHABLE
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 9  # it would be ten
 
 
 def test_a_command_that_does_not_end_is_given_up_in_time(server: SshServer) -> None:
@@ -203,7 +206,7 @@ def test_a_command_that_does_not_end_is_given_up_in_time(server: SshServer) -> N
         with pytest.raises(ActionError) as caught:
             connector.run(["sleep", "60"], 1)
     assert caught.value.reason is Reason.TIMEOUT
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < IN_TIME
 
 
 def test_a_server_that_freezes_after_the_connection_is_given_up_in_time(tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_a_server_that_freezes_after_the_connection_is_given_up_in_time(tmp_path
         begin = time.monotonic()
         with pytest.raises(ActionError):
             connector.run(["true"], 1)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < IN_TIME
 
 
 def test_endless_output_is_drained_and_cut(server: SshServer) -> None:
@@ -226,8 +229,8 @@ def test_endless_output_is_drained_and_cut(server: SshServer) -> None:
 def test_what_a_command_leaves_behind_does_not_hold_us(server: SshServer) -> None:
     with SshConnector(server.settings) as connector:
         begin = time.monotonic()
-        assert connector.run(["sh", "-c", "sleep 20 & echo done"], 10).stdout == "done\n"
-        assert time.monotonic() - begin < 5
+        assert connector.run(["sh", "-c", "sleep 60 & echo done"], 10).stdout == "done\n"
+        assert time.monotonic() - begin < IN_TIME
 
 
 def test_a_connection_cut_on_the_way_is_an_unknown_outcome(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def work():
     time.sleep(0.3)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
     unblock_signals()
-    time.sleep(20)
+    time.sleep(60)
 sys.exit(guarded(work))
 """
 
@@ -230,10 +230,10 @@ sys.exit(guarded(work))
 def test_signals_that_come_early_are_not_lost(tmp_path):
     begun = time.monotonic()
     done = subprocess.run(
-        (sys.executable, "-c", EARLY), env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=30
+        (sys.executable, "-c", EARLY), env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=90
     )
     assert done.returncode == 9
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 50
 
 
 NOHUP = """
@@ -247,7 +247,7 @@ def work():
     os.kill(os.getppid(), signal.SIGHUP)
     time.sleep(0.3)
     os.kill(os.getppid(), signal.SIGINT)
-    time.sleep(20)
+    time.sleep(60)
 sys.exit(guarded(work))
 """
 
@@ -255,7 +255,7 @@ sys.exit(guarded(work))
 def test_a_hangup_that_nohup_ignores_stays_ignored_and_an_interrupt_does_not():
     begun = time.monotonic()
     done = subprocess.run(
-        (sys.executable, "-c", NOHUP), env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=30
+        (sys.executable, "-c", NOHUP), env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=90
     )
     assert done.returncode == 9
-    assert 0.3 < time.monotonic() - begun < 10
+    assert 0.3 < time.monotonic() - begun < 50
