@@ -161,5 +161,5 @@ def _begin(connection: Connection) -> None:
 def _leave_what_is_broken(context: ExceptionContext) -> None:
     """Open the file anew after a fault of the disk: a connection that found it read-only stays so."""
     said = str(context.original_exception)
-    if any(word in said for word in ("readonly", "disk I/O", "unable to open", "malformed", "no such table")):
+    if any(word in said for word in ("readonly", "disk I/O", "unable to open", "malformed")):
         context.is_disconnect = True
