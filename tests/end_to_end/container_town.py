@@ -18,7 +18,7 @@ from tests.smtp_server import Mail, Mailbox, smtp_server
 from tests.ssh_server import SshServer, running_ssh_server
 from tests.waiting import until
 
-PATIENT = 120
+PATIENT = 180
 """Seconds. Some rules wait for a minute, and the machine may be busy."""
 CALM = 6
 """Sites that are always well: what is broken here is never so much that nothing may be touched."""
@@ -201,7 +201,7 @@ class Town:
 @contextmanager
 def running_town(folder: Path, homes: Mapping[str, Home], **remediation: object) -> Iterator[Town]:
     """Start the servers, a site in a container for each home, and the stack; wait until all is watched."""
-    with ExitStack() as ends, engine_folder() as kept:
+    with engine_folder() as kept, ExitStack() as ends:
         engines = {name: Engine(kept / name, folder / f"{name}.sock") for name in ("shared", "own")}
         for engine in engines.values():
             engine.folder.mkdir()

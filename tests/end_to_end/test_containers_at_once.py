@@ -22,13 +22,16 @@ pytestmark = [
 ]
 
 CHECK = ("--health-cmd", "test ! -e /tmp/ill", "--health-interval", "1s", "--health-retries", "1")
-ATTEMPTS = 2
+ATTEMPTS = 1
+"""Of each site: one that is healed, and then ends again, shows as much as two."""
+WAITS = (
+    "while ! [ -e /tmp/go ]; do sleep 0.2; done; ! [ -e /tmp/gone ] || { sleep 45 & wait; }; touch /tmp/gone"
+)
+"""It ends when it is told to, and then each time 45 s after its start: healed, by all that is seen."""
 HOMES = {
     "clinic": Home("web-1", CHECK),
-    "fickle": Home("web-1", ("--restart", "always"), "sleep 11; echo out of handles; exit 3"),
-    "quitter": Home(
-        "web-1", (), "while ! [ -e /tmp/go ]; do sleep 0.2; done; sleep 8; echo no database; exit 4"
-    ),
+    "fickle": Home("web-1", ("--restart", "always"), "sleep 11 & wait; echo out of handles; exit 3"),
+    "quitter": Home("web-1", (), f"{WAITS}; echo no database; exit 4"),
     "harbour": Home("web-2", ("--restart", "always"), own_engine=True),
     "bridge": Home("web-3"),
     "island": Home("web-4"),
@@ -79,7 +82,7 @@ def test_a_container_that_calls_itself_unhealthy_is_told_and_left_alone(town: To
 def test_a_loop_whose_site_answers_between_its_starts_is_told_with_its_evidence_and_left_to_docker(
     town: Town,
 ) -> None:
-    town.until_firing("ContainerRestarting", name="fickle", site="fickle")
+    town.until_firing("ContainerRestarting", 240, name="fickle", site="fickle")
     mail = town.until_mailed("RESTARTING", "fickle").body()
     assert "it last ended with code 3" in mail
     assert "docker logs --tail 100 fickle" in mail
@@ -89,10 +92,12 @@ def test_a_loop_whose_site_answers_between_its_starts_is_told_with_its_evidence_
 
 
 @at_once
-def test_what_ends_again_each_time_that_it_was_healed_is_a_humans_after_few_restarts(town: Town) -> None:
+def test_what_ends_again_though_it_was_healed_is_a_humans_after_the_restarts_that_are_allowed(
+    town: Town,
+) -> None:
     quitter = town.sites["quitter"]
     quitter.sh("touch /tmp/go")
-    incident = town.until_incident("quitter", "needs_human")
+    incident = town.until_incident("quitter", "needs_human", seconds=300)
     assert incident["reason"] in ("attempt_budget", "nothing_left")
     assert incident["look"]["evidence"]["container"]["exit_code"] == 4
     assert any("no database" in line for line in incident["look"]["evidence"]["log_tail"])
@@ -130,16 +135,17 @@ def test_an_engine_that_stops_and_starts_is_told_and_what_it_starts_again_is_not
 def test_a_connection_cut_in_the_middle_of_a_stream_hides_nothing_and_is_made_anew(town: Town) -> None:
     bridge, ssh = town.sites["bridge"], town.servers["web-3"].ssh
     streams = 'sitemedic_docker_calls_total{server="web-3", call="events"}'
-    town.until_seen(f"{streams} == 1")
+    town.until_seen(streams)
+    before = float(town.query(streams)[0]["value"][1])
     ssh.cut()
     bridge.docker("kill", "bridge")
     incident = town.until_incident("bridge", "recovered")
-    assert (incident["alert"], incident["outcome"]) == ("ContainerDown", "healed")
+    assert incident["outcome"] == "healed"
     assert incident["attempts"][0]["evidence"]["container"]["exit_code"] == 137
     until(lambda: bridge.restarts() == 1, 30, "its restart to be written down")
-    town.until_seen(f"{streams} == 2")
+    town.until_seen(f"{streams} > {before}")
+    assert town.fired("ContainerDown", "name", "bridge")
     town.until_over("ContainerDown", name="bridge")
-    assert not town.fired("SiteDown", "site", "bridge")
     assert not town.fired("DockerUnreachable", "server", "web-3")
 
 
