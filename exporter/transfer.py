@@ -28,6 +28,7 @@ _SENTENCES = {
     pycurl.E_COULDNT_RESOLVE_HOST: (Reason.DNS, "{}"),
     pycurl.E_COULDNT_RESOLVE_PROXY: (Reason.ERROR, "{}"),
     pycurl.E_FILESIZE_EXCEEDED: (Reason.BODY, "the body is larger than body_size_limit"),
+    pycurl.E_WRITE_ERROR: (Reason.BODY, "the body unpacks to more than 32 MiB, or than body_size_limit"),
     pycurl.E_BAD_CONTENT_ENCODING: (Reason.BODY, "the body cannot be unpacked"),
     pycurl.E_SSL_CERTPROBLEM: _OWN_FILES,
     pycurl.E_SSL_CACERT_BADFILE: _OWN_FILES,

@@ -111,7 +111,6 @@ WELL = {
     "half-closes": _http(spoken(says(answer(), then=Peer.half_close))),
     "ends-by-closing": _said(OK + b"\r\nhello"),
     "redirects": _http(spoken(home)),
-    "bomb-unlimited": _said(answer("200 OK", BOMB, _PACKED), options=UNPACKS, dear=True),
     "bomb-unasked": _said(answer("200 OK", BOMB, _PACKED)),
 }
 """What is no fault."""
@@ -130,6 +129,7 @@ WRONG = {
     "body-no-gzip": _said(answer("200 OK", b"hello", _PACKED), options=UNPACKS),
     "body-gzip-cut": _said(answer("200 OK", gzip.compress(PIECE)[:-20], _PACKED), options=UNPACKS),
     "bomb": _said(answer("200 OK", BOMB, _PACKED), options=UNPACKS | LIMIT),
+    "bomb-unlimited": _said(answer("200 OK", BOMB, _PACKED), options=UNPACKS, dear=True),
     "header-lacks": _said(
         answer(), options={"fail_if_header_not_matches": [{"header": "X-Ok", "regexp": "yes"}]}
     ),

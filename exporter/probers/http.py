@@ -36,6 +36,9 @@ from exporter.transfer import (
 MOST_REDIRECTS = 10
 KEPT_FOR_PATTERNS = 1 << 20
 """Bytes of a body that patterns see where no body_size_limit says otherwise."""
+MOST_UNPACKED = 32 << 20
+"""Bytes that a body may unpack to where no larger body_size_limit is set: a kilobyte can hold a megabyte of
+zeros, and every probe waits while libcurl unpacks it."""
 
 _UNAUTHORIZED = 401
 _ENDS_OF_HEAD = {b"\r\n", b"\n"}
@@ -50,22 +53,25 @@ _PLANS = Plans()
 class Answer:
     """What comes back on one hop; takes the pieces as libcurl reads them."""
 
-    __slots__ = ("body", "head", "headers", "most", "size")
+    __slots__ = ("body", "head", "headers", "limit", "most", "size")
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, options: HTTPOptions) -> None:
+        self.most = options.body_size_limit or KEPT_FOR_PATTERNS
+        unpacks = options.compression not in ("", "identity")
+        self.limit = max(MOST_UNPACKED, options.body_size_limit or 0) if unpacks else None
         self.headers: Headers = []
         self.head: set[bytes] = set()
         """Lines of the headers, where nobody looks at them but for the one that ends them."""
         self.body = bytearray()
         self.size = 0
 
-    def take_body(self, piece: bytes) -> None:
-        """Count a piece of the body, and keep it while there is room."""
+    def take_body(self, piece: bytes) -> int:
+        """Count a piece of the body, and keep it while there is room; returns 0 to take no more."""
         room = self.most - self.size
         self.size += len(piece)
         if room > 0:
             self.body += piece[:room]
+        return len(piece) if self.limit is None or self.size <= self.limit else 0
 
     @property
     def has_whole_head(self) -> bool:
@@ -120,7 +126,7 @@ async def _take_hop(
     """Make one request; return where it leads, or None when its answer is the last one, judged."""
     options = plan.options
     secure = hop.web.scheme == "https"
-    answer = Answer(options.body_size_limit or KEPT_FOR_PATTERNS)
+    answer = Answer(options)
     ending, handshake = await _perform(attempt, reading, plan, hop, curl, answer)
     add_phases(reading, curl, well=ending.code == 0, secure=secure)
     facts = reading.facts = _facts(curl, answer, options, secure, redirects)

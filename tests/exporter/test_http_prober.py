@@ -132,6 +132,17 @@ def test_a_compressed_body_is_unpacked_only_when_asked_for():
     assert broken.reason is Reason.BODY
 
 
+def test_what_unpacks_to_more_than_a_page_ever_holds_is_left_packed():
+    bomb = gzip.compress(b"\0" * (64 << 20))
+    result = probe_answer(answer("200 OK", bomb, "Content-Encoding: gzip"), compression="gzip")
+    assert result.reason is Reason.BODY
+    assert "32 MiB" in result.detail
+    assert result.http is not None
+    assert result.http.uncompressed_body_length < 40 << 20
+    higher = {"compression": "gzip", "body_size_limit": "70MB"}
+    assert probe_answer(answer("200 OK", bomb, "Content-Encoding: gzip"), **higher).success
+
+
 def test_method_headers_and_body_are_sent():
     seen: list[bytes] = []
     result = probe_answer(
