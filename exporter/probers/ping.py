@@ -93,7 +93,7 @@ class Ping:
         """Send the request and wait for its reply until `deadline`. Raises PingError."""
         loop, began = asyncio.get_running_loop(), time.monotonic()
         answered: asyncio.Future[Pong] = loop.create_future()
-        loop.add_reader(self._socket, self._read, answered, began)
+        self._listen(answered, began)
         try:
             self._sent = time.time_ns()
             self._socket.send(self._packet())
@@ -138,6 +138,11 @@ class Ping:
         total = _checksum(bare + self._payload) if self._protocol == 4 else 0
         return _HEADER.pack(_REQUEST[self._protocol], 0, total, self._id, self._sequence) + self._payload
 
+    def _listen(self, answered: asyncio.Future[Pong], began: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+        loop.add_reader(self._socket, self._read, answered, began)
+
     def _read(self, answered: asyncio.Future[Pong], began: float) -> None:
         """Take what has come; what is not ours is left out."""
         try:
@@ -146,15 +151,15 @@ class Ping:
                 if self._is_ours(data):
                     seconds = _seconds(ancillary, self._sent, time.monotonic() - began)
                     answered.set_result(Pong(seconds, _hop_limit(ancillary)))
-        except BlockingIOError:
-            self._read_errors(answered)
         except OSError as error:
-            self._read_errors(answered)
-            if not answered.done() and not self.raw:
+            others = self._read_errors(answered)
+            if not (answered.done() or others or self.raw or isinstance(error, BlockingIOError)):
                 answered.set_exception(_unsent(error))
+            if not answered.done():
+                self._listen(answered, began)  # uvloop lets go of a socket that had an error
 
     def _is_ours(self, data: bytes) -> bool:
-        if self.raw and self._protocol == 4:
+        if self.raw and self._protocol == 4 and data:
             data = data[(data[0] & 15) * 4 :]
         if len(data) < _HEADER.size:
             return False
@@ -162,22 +167,25 @@ class Ping:
         wanted = (_REPLY[self._protocol], self._id, self._sequence)
         return (kind, number, sequence) == wanted and data[_HEADER.size :] == self._payload
 
-    def _read_errors(self, answered: asyncio.Future[Pong]) -> None:
-        """Take what routers and the machine say in place of a reply; others' is left out."""
+    def _read_errors(self, answered: asyncio.Future[Pong]) -> bool:
+        """Take what routers and the machine say in place of a reply; others' is left out, and told of."""
+        others = False
         while not answered.done():
             try:
                 request, ancillary, *_ = self._socket.recvmsg(_LARGEST, 512, _MSG_ERRQUEUE)
             except OSError:
-                return
+                break
             if len(request) >= _HEADER.size and _HEADER.unpack_from(request)[3:] != (
                 self._id,
                 self._sequence,
             ):
+                others = True
                 continue
             for level, _, data in ancillary:
                 if level in (socket.IPPROTO_IP, socket.IPPROTO_IPV6) and len(data) >= _ERROR.size + 2:
                     answered.set_exception(_refusal(self._protocol, data))
                     break
+        return others
 
 
 def _open(protocol: int) -> tuple[socket.socket, bool]:
