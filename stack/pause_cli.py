@@ -18,6 +18,7 @@ from core.servers.schema import servers
 from core.sites import load
 from core.sites.validate import nearest
 from stack.errors import StackError
+from stack.home import locate
 from stack.parts import PARTS
 from stack.remediator_api import RemediatorAPI, remediator_api
 
@@ -134,8 +135,8 @@ def _refuse(given: str) -> str:
 def _names(folder: Path) -> Mapping[str, frozenset[str]] | None:
     """Return the names of sites.yml; None where it cannot be read: the remediator may know a good one."""
     try:
-        document = load(folder / "sites.yml", PARTS)
-    except (ConfigError, OSError):
+        document = load(locate(folder.resolve()).sites_file, PARTS)
+    except (ConfigError, StackError, OSError):
         return None
     return {"site": frozenset(one.name for one in document.sites), "server": frozenset(servers(document))}
 

@@ -39,8 +39,10 @@ def setup_of(document: Document, name: str, user: str | None = None) -> Setup:
     """Read what a server needs out of sites.yml; raise StackError, which says what is missing."""
     servers = plan_of(document).servers
     if name not in servers:
-        known = f" (known: {', '.join(sorted(servers))})" if servers else ""
-        raise StackError(f"sites.yml has no server {name!r}{nearest(name, servers) or known}")
+        known = (
+            f"known: {', '.join(sorted(servers))}" if servers else "name it there: docs/servers.md says how"
+        )
+        raise StackError(f"sites.yml has no server {name!r}{nearest(name, servers) or f' ({known})'}")
     plan = servers[name]
     ssh = plan.server.ssh
     if ssh is None:

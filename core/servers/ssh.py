@@ -43,6 +43,8 @@ _NO_SIGN_OF_LIFE = frozenset(
     }
 )
 """What the server, or its absence, does to a connection; every other error is one of this machine."""
+_SAYS_NOTHING = frozenset({"No existing session", "Error reading SSH protocol banner"})
+"""What paramiko calls it where a connection is taken and nothing is said on it."""
 
 
 def command_line(argv: Sequence[str]) -> str:
@@ -265,4 +267,6 @@ def _plain(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if str(error) in _SAYS_NOTHING:
+        return "the port is open, but nothing behind it speaks SSH in time"
     return str(error) or "the connection was closed"

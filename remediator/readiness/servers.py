@@ -89,7 +89,9 @@ def _wrapper(plan: ServerPlan, connector: Connector) -> tuple[wrapper.Allowed | 
     if unseen:
         text = f"containers of sites.yml are not shown: {wrapper.ALLOWED} has no line {', '.join(unseen[:5])}"
         return allowed, Check(Name.WRAPPER, None, text, mend, name)
-    return allowed, Check(Name.WRAPPER, True, f"the key may do {len(allowed.lines)} things only", server=name)
+    count = len(allowed.lines)
+    text = f"the key may do {count} {'thing' if count == 1 else 'things'} only"
+    return allowed, Check(Name.WRAPPER, True, text, server=name)
 
 
 def _containers(plan: ServerPlan, connector: Connector, allowed: wrapper.Allowed | None) -> Iterator[Check]:

@@ -41,6 +41,16 @@ def refused(settings: SshSettings) -> ActionError:
     return caught.value
 
 
+def test_a_port_on_which_nothing_is_said_is_told_so(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "BANNER_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = refused(replace(server.settings, port=silent.getsockname()[1]))
+    assert "the port is open, but nothing behind it speaks SSH in time" in error.message
+    assert error.reason is Reason.UNREACHABLE
+
+
 def test_a_command_gives_its_status_and_both_streams(server: SshServer) -> None:
     with SshConnector(server.settings) as connector:
         result = connector.run(["sh", "-c", "echo out; echo err >&2; exit 3"], 10)

@@ -105,6 +105,16 @@ def test_an_unknown_name_is_refused_with_the_nearest(typed: Typed, scope: str, s
     assert "Nothing is paused." in typed("pause")
 
 
+def test_a_bare_name_will_do_in_the_demo_too(typed: Typed) -> None:
+    """Its sites.yml is its own, below data/demo."""
+    demo = typed.folder / "data" / "demo"
+    demo.mkdir(parents=True)
+    (typed.folder / "sites.yml").rename(demo / "sites.yml")
+    at_work = Path(typed.at_work.remediator.settings.config_file)
+    assert not at_work.exists(), "the remediator's own is the one that was moved"
+    assert "Paused: site:www" in typed("pause", "www", "--reason", "x")
+
+
 def test_what_is_not_paused_cannot_be_resumed(typed: Typed) -> None:
     typed("pause", "site:www", "--reason", "x")
     assert typed.fails("resume", "site:ww") == "site:ww is not paused (did you mean 'site:www'?)"

@@ -141,6 +141,8 @@ def test_a_server_that_is_none_is_told(folder: Path) -> None:
     assert refusal(folder, "web1") == "sites.yml has no server 'web1' (did you mean 'web-1'?)"
     assert "(known: db-1, here, web-1)" in refusal(folder, "zzz")
     assert "nothing is put anywhere" in refusal(folder, "here")
+    (folder / "sites.yml").write_text("sites: [{name: www, url: 'http://127.0.0.1/'}]\n")
+    assert refusal(folder, "web-1").endswith("(name it there: docs/servers.md says how)")
 
 
 def test_on_the_command_line_it_prints_a_script_and_runs_nothing(folder: Path) -> None:
