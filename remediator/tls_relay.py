@@ -60,6 +60,7 @@ class TLSRelay:
         self._waiting: dict[asyncio.Task[None], None] = {}
         """Who has no place yet, the longest first."""
         self._served: set[asyncio.Task[None]] = set()
+        self._stuck = False
         self._stop: Callable[[], object] = lambda: None
         self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tls", daemon=True)
@@ -99,9 +100,12 @@ class TLSRelay:
         try:
             connection, address = await loop.sock_accept(self._listening)
         except OSError as error:  # no descriptor is left, or the client is gone already
-            log.warning("a connection could not be taken", extra=fields(why=error.strerror or str(error)))
+            if not self._stuck:
+                log.warning("connections cannot be taken", extra=fields(why=error.strerror or str(error)))
+            self._stuck = True
             await asyncio.sleep(0.1)
             return
+        self._stuck = False
         task = loop.create_task(self._serve(connection, address))
         task.add_done_callback(self._forget)
         self._waiting[task] = None
