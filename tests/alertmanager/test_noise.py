@@ -18,7 +18,7 @@ from tests.webhook_server import Webhook, webhook_server
 
 pytestmark = pytest.mark.needs("prometheus", "prometheus-alertmanager")
 
-INTERVAL, HEALING = 0.8, 3.0
+INTERVAL, HEALING = 0.8, 6.0
 # A warning waits longer than all but healing: once it is mailed, what came before it has been.
 SITES = f"""
 defaults: {{email: ops@acme.example}}
@@ -198,14 +198,14 @@ def test_a_dead_exporter_is_not_told_again_by_each_site_that_is_not_probed(noise
 
 
 def test_who_wants_mail_only_when_healing_has_failed_waits_and_the_remediator_does_not(noise: Noise) -> None:
+    began = time.monotonic()
     noise.fire("SiteDown", "patient")
     noise.webhooks("patient")
-    began = time.monotonic()
     noise.fire("SiteNeedsHuman", "patient", server="web-1", incident="1")
     noise.mailbox.wait_for(1)
     noise.mailbox.wait_for(2, HEALING + 20)
     assert noise.subjects == ["[NEEDS YOU] patient: SiteNeedsHuman", "[DOWN] patient: SiteDown"]
-    assert time.monotonic() - began > HEALING - 1
+    assert time.monotonic() - began > HEALING
 
 
 def test_outages_that_nobody_was_told_of_are_one_mail_without_an_end(noise: Noise) -> None:
@@ -231,7 +231,7 @@ def test_a_server_that_dies_beside_a_site_with_apps_is_two_mails_from_probe_to_m
     with site() as dead, site() as shop, site() as well:
         on_server = [watched(name, dead, recover={"server": "web-1", "container": name}) for name in FIVE]
         family = watched("shop", shop, apps=[watched("api", shop), watched("db", shop)])
-        others = [watched(f"well-{number}", well) for number in range(7)]
+        others = [watched(f"well-{number}", well, alert={"after": "1m"}) for number in range(11)]
         with alerting_chain(
             tmp_path, [*on_server, family, *others], servers={"web-1": {"docker": "local"}}
         ) as chain:
@@ -239,8 +239,8 @@ def test_a_server_that_dies_beside_a_site_with_apps_is_two_mails_from_probe_to_m
                 chain.sees(name)
             dead.delay, shop.status = 2.0, 500
             down = {*FIVE, "shop", "shop/api", "shop/db"}
-            until(lambda: set(chain.posted("firing")) == down, 30, "the webhook to hear of each site")
-            until(lambda: all(chain.told(name) for name in down), 30, "people to be told")
+            until(lambda: set(chain.posted("firing")) == down, 60, "the webhook to hear of each site")
+            until(lambda: all(chain.told(name) for name in down), 60, "people to be told")
             chain.wait_for_outages(2)
             chain.evaluations(3)
             assert sorted(chain.outages) == [
@@ -248,8 +248,8 @@ def test_a_server_that_dies_beside_a_site_with_apps_is_two_mails_from_probe_to_m
                 "[DOWN] shop, shop/api, shop/db",
             ]
             dead.delay, shop.status = 0.0, 200
-            until(lambda: set(chain.posted("resolved")) == down, 30, "the webhook's ends")
-            until(lambda: all(chain.told(name)[-1] == "resolved" for name in down), 30, "their ends")
+            until(lambda: set(chain.posted("resolved")) == down, 60, "the webhook's ends")
+            until(lambda: all(chain.told(name)[-1] == "resolved" for name in down), 60, "their ends")
             chain.evaluations(3)
             assert {name: chain.told(name) for name in down} == dict.fromkeys(down, ("firing", "resolved"))
             assert len(chain.outages) <= 6
@@ -271,16 +271,16 @@ def test_all_sites_at_once_ask_whether_it_is_us_and_still_reach_the_remediator(t
         for name in names:
             chain.sees(name)
         web.status = 500
-        until(lambda: set(chain.posted("firing")) == names, 30, "the webhooks")
-        until(lambda: all(chain.told(name) for name in names), 30, "people to be told")
+        until(lambda: set(chain.posted("firing")) == names, 60, "the webhooks")
+        until(lambda: all(chain.told(name) for name in names), 60, "people to be told")
         chain.wait_for_outages(1)
         chain.evaluations(3)
         (subject,) = chain.outages
         assert subject.startswith("[IS IT US?]")
         assert chain.told("", "MostSitesDown") == ("firing",)
         web.status = 200
-        until(lambda: all(chain.told(name)[-1] == "resolved" for name in names), 30, "their ends")
-        until(lambda: chain.told("", "MostSitesDown")[-1] == "resolved", 30, "its end")
+        until(lambda: all(chain.told(name)[-1] == "resolved" for name in names), 60, "their ends")
+        until(lambda: chain.told("", "MostSitesDown")[-1] == "resolved", 60, "its end")
         assert {name: chain.told(name) for name in names} == dict.fromkeys(names, ("firing", "resolved"))
 
 
@@ -298,23 +298,23 @@ def test_an_outage_that_ends_before_healing_has_had_its_time_is_no_mail_from_pro
         heals = {"notify": "healing_failed", "recover": {"server": "web-1", "container": "p"}}
         with alerting_chain(
             tmp_path,
-            [watched("patient", web, **heals), watched("well", well)],
+            [watched("patient", web, **heals), watched("well", well, alert={"after": "1m"})],
             alerting=alerting,
             servers={"web-1": {"docker": "local"}},
         ) as chain:
             chain.sees("patient")
             web.status = 500
-            until(lambda: chain.posted("firing"), 30, "the webhook")
+            until(lambda: chain.posted("firing"), 60, "the webhook")
             web.status = 200
-            until(lambda: chain.posted("resolved"), 30, "the webhook's end")
+            until(lambda: chain.posted("resolved"), 60, "the webhook's end")
             # Alertmanager keeps an empty group for up to 30 s, and a group that was once told waits no more.
             chain.evaluations(12 + 30 + 3)
             assert chain.outages == []
-            web.status = 500
-            until(lambda: len(chain.posted("firing")) > 1, 30, "the second outage")
             began = time.monotonic()
-            assert chain.wait_for_outages(1, 40) == ["[DOWN] patient: answered 500"]
-            assert time.monotonic() - began > 10
+            web.status = 500
+            until(lambda: len(chain.posted("firing")) > 1, 60, "the second outage")
+            assert chain.wait_for_outages(1, 60) == ["[DOWN] patient: answered 500"]
+            assert time.monotonic() - began > 3 + 12  # `after`, and what healing may take
 
 
 @pytest.mark.full
@@ -322,9 +322,10 @@ def test_a_slow_site_that_goes_down_is_told_to_be_slow_once(tmp_path: Path) -> N
     with site() as web, site() as well:
         web.delay = 0.25
         with alerting_chain(
-            tmp_path, [watched("www", web, expect={"within": "100ms"}), watched("well", well)]
+            tmp_path,
+            [watched("www", web, expect={"within": "100ms"}), watched("well", well, alert={"after": "1m"})],
         ) as chain:
-            until(lambda: chain.told("www", "SiteSlow"), 30, "the mail that says slow")
+            until(lambda: chain.told("www", "SiteSlow"), 60, "the mail that says slow")
             web.status = 500
             assert chain.wait_for_outages(1) == ["[DOWN] www: answered 500"]
             chain.evaluations(5)
