@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from core.web_live import LiveWebConfig
 from core.web_users import Users
+from remediator.server import THREADS
 from remediator.web import create_app
 from remediator.web.access import OPEN
 from remediator.web.gate import MOST_CHECKED
@@ -126,6 +127,7 @@ def test_guesses_are_slowed_down_and_told_without_the_password(
 def test_passwords_that_are_being_checked_keep_only_a_few_threads(
     standing: Lab, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert MOST_CHECKED < THREADS / 2
     app, go_on, begun = client.application, threading.Event(), threading.Semaphore(0)
     statuses: list[int] = []
 
