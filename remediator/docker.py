@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.servers.options import CONTAINER_NAME
+from core.servers.output import printable
 from core.servers.server import ActionError, CommandResult, Connector, Reason
 from remediator import wrapper
 from remediator.actions.action import Target
@@ -98,7 +99,7 @@ def log_tail(connector: Connector, name: str, lines: int = 20) -> tuple[str, ...
         raise failure(result, "docker logs")
     both = [line for text in (result.stdout, result.stderr) for line in text.splitlines()]
     in_order = sorted(both, key=lambda line: line.partition(" ")[0])
-    return tuple(_printable(line)[:_MOST_LINE] for line in in_order[-lines:])
+    return tuple(printable(line)[:_MOST_LINE] for line in in_order[-lines:])
 
 
 def failure(result: CommandResult, command: str, server: str = "") -> ActionError:
@@ -107,7 +108,7 @@ def failure(result: CommandResult, command: str, server: str = "") -> ActionErro
     if refused is not None:
         return refused
     where = f" on {server}" if server else ""
-    said = _printable((result.stderr or result.stdout).strip().replace("\n", " "))[:300]
+    said = printable((result.stderr or result.stdout).strip().replace("\n", " "))[:300]
     if result.exit_status == -1:
         lost = f"the connection was lost during `{command}`{where}"
         return ActionError(lost, reason=Reason.UNKNOWN)
@@ -181,7 +182,7 @@ def _state(record: Mapping[str, Any]) -> ContainerState:
         status=str(state["Status"]),
         exit_code=int(state.get("ExitCode", 0)),
         oom_killed=bool(state.get("OOMKilled", False)),
-        error=_printable(str(state.get("Error", "")))[:_MOST_LINE],
+        error=printable(str(state.get("Error", "")))[:_MOST_LINE],
         health=None if health in (None, "", "none") else str(health),
         started_at=str(state["StartedAt"]),
         restart_count=int(record.get("RestartCount", 0)),
@@ -203,7 +204,3 @@ def _not_found(target: Target) -> ActionError:
         reason=Reason.NOT_FOUND,
         permanent=True,
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.servers.containers import ContainerChoice
+from core.servers.output import printable
 from core.servers.server import ActionError, CommandResult, Connector, Reason
 
 FILE = Path(__file__).parent / "on_server" / "sitemedic-wrapper"
@@ -101,8 +102,3 @@ def ask(connector: Connector, server: str) -> Allowed | None:
         reason=Reason.COMMAND_FAILED,
         permanent=True,
     )
-
-
-def printable(text: str) -> str:
-    """Return a text that came from a server without what a terminal or a page would obey."""
-    return "".join(character if character.isprintable() else " " for character in text)

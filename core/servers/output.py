@@ -1,4 +1,4 @@
-"""What is kept of a command's output."""
+"""What is kept of a command's output, and how it is shown."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ class CappedOutput:
     def text(self) -> str:
         """Return what was kept, whatever the bytes were."""
         return self._kept.decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    """Return a text that came from a server without what a terminal or a page would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from core.servers import output
 from exporter.containers.model import Container, Event, Health, Network, State, Usage
 
 NOT_DOCKERS = (LookupError, TypeError, ValueError, AttributeError)
@@ -107,8 +108,7 @@ def health_of(text: object) -> Health | None:
 
 def printable(text: str) -> str:
     """Return a text that came from a server without what a terminal or a page would obey, cut short."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    return plain.strip()[:_MOST_CHARACTERS]
+    return output.printable(text).strip()[:_MOST_CHARACTERS]
 
 
 def _cores(host: Mapping[str, Any]) -> float | None:

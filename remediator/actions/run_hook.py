@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 
 from core.servers.options import CONTAINER_NAME
+from core.servers.output import printable
 from core.servers.server import ActionError, CommandResult, Reason
 from remediator import docker, wrapper
 from remediator.actions.action import Marks, Progress, Step, Target, World
@@ -106,7 +107,7 @@ def _became(target: Target, marks: Marks, world: World) -> list[str]:
         text = f"the connection was lost while {target.server.name} was asked for its hook"
         raise ActionError(text, reason=Reason.UNREACHABLE)
     _need_success(result, argv, target)
-    lines = [wrapper.printable(line) for line in result.stdout.splitlines()]
+    lines = [printable(line) for line in result.stdout.splitlines()]
     word = lines[0] if lines else ""
     if word in ("never", "running") or word.removeprefix("ended ").isdecimal():
         return lines
