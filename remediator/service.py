@@ -231,6 +231,10 @@ class Remediator:
                     self.reload()
                 except ConfigError:
                     continue  # told by reload
+                except Exception:  # whatever it was, the next change of the file is to be taken
+                    self.metrics.reload_ok.set(0)
+                    self.metrics.problem("reload")
+                    log.exception("sites.yml not taken, the old one stays")
 
     def _servers_at_work(self) -> set[str]:
         """Return the servers that something is being done on now: nobody else looks at them meanwhile."""

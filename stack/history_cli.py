@@ -87,11 +87,11 @@ def _exists(url: str) -> bool:
 def _words(one: Mapping[str, Any]) -> Iterator[str]:
     if "event" in one:
         event = one["event"]
-        yield f"{_day(event['time'])}  {event['kind']}: {event['text']}"
+        yield f"{_day(event['time'])}  {_told(event)}"
         return
     incident = one["incident"]
     yield f"{_day(incident['opened_at'])}  {incident['site']}, incident {incident['id']}: {_end(incident)}"
-    lines = [(event["time"], f"{event['kind']}: {event['text']}") for event in incident["timeline"]]
+    lines = [(event["time"], _told(event)) for event in incident["timeline"]]
     lines += [(each["time"], _decision(each)) for each in incident["decisions"]]
     for at, text in sorted(lines, key=lambda line: line[0]):
         yield f"    {_clock(at)}  {text}"
@@ -107,6 +107,12 @@ def _end(incident: Mapping[str, Any]) -> str:
 def _decision(decision: Mapping[str, Any]) -> str:
     what = f"{decision['verb']} {decision['action'] or ''}".strip()
     return f"decided: {what}: {decision['reason']}: {decision['detail']}".rstrip(": ")
+
+
+def _told(event: Mapping[str, Any]) -> str:
+    """Return an event's text after its kind, unless it begins with that word anyway."""
+    kind, text = str(event["kind"]), str(event["text"])
+    return text if text.startswith(f"{kind}: ") else f"{kind}: {text}"
 
 
 def _day(at: float) -> str:

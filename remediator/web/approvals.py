@@ -67,7 +67,7 @@ def keep(remediator: Remediator, approval_id: int, verdict: Answer, by: str) -> 
     lasts = remediator.policy().limits.approval_lasts
     with remediator.store.write() as connection:
         if approval_id > MOST_ID or store_approvals.get(connection, approval_id) is None:
-            abort(404, "no such question")
+            abort(404, "no such question: ./sitemedic approvals shows what is asked")
         now = remediator.settings.now()
         kept = store_approvals.answer(connection, approval_id, verdict, by, now, lasts)
     if kept is None:

@@ -119,7 +119,7 @@ class _Kept:
 def _found(kept: _Kept) -> PublicStatus:
     found = kept.get()
     if found is None:
-        abort(404, "there is no public status page here")
+        abort(404, "there is no public status page here: status_page in sites.yml switches it on")
     return found
 
 

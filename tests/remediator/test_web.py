@@ -30,7 +30,10 @@ def test_what_is_not_there_is_a_404(idle: Lab) -> None:
     answer = idle.client.post(
         f"/api/v1/approvals/{10**30}", json={"verdict": "denied", "by": "x"}, headers=API
     )
-    assert (answer.status_code, answer.json) == (404, {"error": "no such question"})
+    assert (answer.status_code, answer.json) == (
+        404,
+        {"error": "no such question: ./sitemedic approvals shows what is asked"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,21 @@ def test_a_faulty_file_is_refused_whole_and_the_old_one_stays(idle: Lab) -> None
 def test_a_changed_file_is_taken_by_itself(at_work: Lab) -> None:
     at_work.sites_file.write_text(SITES.replace("container: nginx", "container: caddy"))
     until(lambda: at_work.remediator.policy().sites["www"].target.label == "caddy", 5, "the new file")  # type: ignore[union-attr]
+
+
+def test_a_fault_that_nobody_thought_of_ends_no_watching_of_the_file(
+    at_work: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks() -> None:
+        raise RuntimeError("nobody thought of this")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(at_work.remediator, "_load", breaks)
+        at_work.sites_file.write_text(SITES.replace("container: nginx", "container: apache"))
+        until(
+            lambda: at_work.metric("sitemedic_remediator_config_last_reload_successful") == 0, 30, "the fault"
+        )
+    test_a_changed_file_is_taken_by_itself(at_work)
 
 
 def test_ready_says_no_when_the_reconciler_has_stopped(idle: Lab) -> None:
