@@ -27,7 +27,7 @@ from exporter.resolve import Address
 from tests.exporter.echoes import REPLY, Told, is_the_reply, made, told
 from tests.exporter.pinged_network import RANGE, ROOT
 
-FAST, LONG = 25, 3_000
+FAST, LONG = 25, 1_000
 PAYLOAD = b"are you up?"
 FALSE, TRUE = 7, 64
 """The TTL of what is made up, and of the true reply."""
