@@ -10,7 +10,7 @@ from core.sites import Document, Part, Site, load
 from exporter.allowed import AllowedTargets
 from exporter.containers.plan import WatchedServer, watched_servers
 from exporter.containers.plan import faults_of as faults_of_containers
-from exporter.heartbeat_options import (
+from exporter.heartbeats.options import (
     faults_of_heartbeats,
     heartbeat_of,
     token_path,

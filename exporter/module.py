@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, create_model, field_validator
 from core.durations import Duration
 from core.faults import quoted
 from core.sites import Options
-from exporter.patterns import Pattern
+from exporter.matching.patterns import Pattern
 from exporter.probers import PROBERS
 from exporter.probers.http_options import HTTPOptions, StatusMatch
 from exporter.probers.paths import rooted, unreadable_files

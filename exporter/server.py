@@ -21,8 +21,8 @@ from core.secrets import from_environment
 from core.sites import Part
 from exporter.configuration import Configuration, read
 from exporter.health import Health
-from exporter.heartbeat_file import KEY_VARIABLE, HeartbeatFile, usual_folder
-from exporter.heartbeats import Heartbeats
+from exporter.heartbeats.book import Heartbeats
+from exporter.heartbeats.file import KEY_VARIABLE, HeartbeatFile, usual_folder
 from exporter.history import DEFAULT_LIMIT, History
 from exporter.listening import Address, listen, listen_on_handed, shown
 from exporter.probe import Probers

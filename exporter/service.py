@@ -12,8 +12,8 @@ from exporter.confirming import Confirming
 from exporter.containers.service import Containers
 from exporter.exposition import keep_ready
 from exporter.health import Health
-from exporter.heartbeat_file import HeartbeatFile, usual_folder
-from exporter.heartbeats import Heartbeats
+from exporter.heartbeats.book import Heartbeats
+from exporter.heartbeats.file import HeartbeatFile, usual_folder
 from exporter.history import History
 from exporter.module import Module
 from exporter.probe import Probers

@@ -12,8 +12,8 @@ from core.servers.containers import ContainerThresholds
 from core.shares import format_share, parse_share
 from core.sites import Options
 from exporter.allowed import parse_pattern
+from exporter.matching.patterns import Pattern
 from exporter.module import Module
-from exporter.patterns import Pattern
 from exporter.probers import BY_SCHEME
 from exporter.probers.http_options import StatusMatch
 from exporter.resolve import literal

@@ -19,14 +19,14 @@ from core.servers.schema import PART as SERVERS
 from core.sites import Part
 from core.web import password_fault
 from core.web_live import LiveWebConfig
+from remediator.clients.linode import DEFAULT_URL, LinodeAPI
+from remediator.configuration.schema import PART
 from remediator.errors import RemediatorError
-from remediator.linode import DEFAULT_URL, LinodeAPI
-from remediator.only_one import only_one
-from remediator.schema import PART
 from remediator.server import serve
 from remediator.service import Remediator, Settings
-from remediator.storage import DEFAULT, once_there
-from remediator.storage import storage_url as find_storage_url
+from remediator.store.only_one import only_one
+from remediator.store.storage import DEFAULT, once_there
+from remediator.store.storage import storage_url as find_storage_url
 from remediator.timing import Timing
 
 _TIMINGS = {one.name for one in fields(Timing)}

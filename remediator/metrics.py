@@ -11,8 +11,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from remediator.guards import GUARDS
-from remediator.incident import CLOSED, FINISHED, Decision, Outcome, Reason, State, Verb
-from remediator.telling.news import Telling
+from remediator.model.incident import CLOSED, FINISHED, Decision, Outcome, Reason, State, Verb
+from remediator.model.news import Telling
 
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 QUICK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)

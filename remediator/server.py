@@ -15,12 +15,12 @@ from waitress.server import create_server
 
 from core.faults import ConfigError
 from core.logs import fields
-from remediator.alerts import MAX_BODY
 from remediator.errors import StartError
-from remediator.handed import HandedServer
+from remediator.intake.alerts import MAX_BODY
 from remediator.service import Remediator
-from remediator.tls_relay import TLSRelay
 from remediator.web import create_app
+from remediator.web.handed import HandedServer
+from remediator.web.tls_relay import TLSRelay
 
 log = logging.getLogger(__name__)
 THREADS = 8

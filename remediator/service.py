@@ -18,26 +18,26 @@ from core.secrets import Secret
 from core.servers import connect
 from core.sites import Document, Part, load
 from core.web_live import LiveWebConfig
+from remediator.acting.attempts import Attempts, Workshop
 from remediator.actions import ACTIONS
-from remediator.actions.action import Action, LinodeClient, Target, World
-from remediator.alertmanager_client import AlertmanagerClient
-from remediator.alerts import Payload
-from remediator.attempts import Attempts, Workshop
-from remediator.chores import Chores
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.exporter import ExporterClient
+from remediator.clients.silences import Silences
 from remediator.clock import SteadyClock
+from remediator.configuration.policy import Policy, policy_of
+from remediator.deciding.gather import Gatherer
 from remediator.errors import StoreError
-from remediator.evidence import gather as gather_evidence
-from remediator.exporter_client import ExporterClient
-from remediator.gather import Gatherer
-from remediator.housekeeping import Housekeeping
-from remediator.ingest import Taken, take
-from remediator.leadership import Alone, Lead, Leadership
+from remediator.intake.alerts import Payload
+from remediator.intake.ingest import Taken, take
 from remediator.metrics import Metrics
-from remediator.policy import Policy, policy_of
+from remediator.model.action import Action, LinodeClient, Target, World
+from remediator.model.seen import Look
+from remediator.on_server.evidence import gather as gather_evidence
 from remediator.readiness import Rounds, Surroundings
-from remediator.reconcile import Reconciler
-from remediator.seen import Look
-from remediator.silences import Silences
+from remediator.reconciling.chores import Chores
+from remediator.reconciling.housekeeping import Housekeeping
+from remediator.reconciling.leadership import Alone, Lead, Leadership
+from remediator.reconciling.reconcile import Reconciler
 from remediator.store import attempts as store_attempts
 from remediator.store.clock import DatabaseClock
 from remediator.store.database import Store

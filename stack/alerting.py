@@ -12,9 +12,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from core.durations import Duration, format_duration
 from core.faults import Fault, quoted
 from core.sites import Document, Options, Part, Site
-from remediator.incident import Mode
-from remediator.options import RemediatorSite
-from remediator.schema import mode
+from remediator.configuration.options import RemediatorSite
+from remediator.configuration.schema import mode
+from remediator.model.incident import Mode
 
 # Alertmanager runs addresses through its templates and splits them at commas: neither may stand in one.
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\{}]+@[^@\s,;:<>()\[\]\"\\{}]+")

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from core.durations import format_duration
-from remediator.findings import read, sentence
-from remediator.seen import Look
+from remediator.model.findings import read, sentence
+from remediator.model.seen import Look
 from stack.pause_cli import by_option, folder_option, login
 from stack.remediator_api import RemediatorAPI, remediator_api
 

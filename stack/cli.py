@@ -18,7 +18,7 @@ COMMANDS = {
         "stack.configure.import_cli:import_command",
         "Take over from Prometheus or Uptime Kuma.",
     ),
-    "check": ("exporter.check:check_command", "Probe addresses once and tell what they answer."),
+    "check": ("exporter.checking.check:check_command", "Probe addresses once and tell what they answer."),
     "config": ("stack.configure.config_cli:config_group", "Check sites.yml, show a site's settings."),
     "doctor": ("stack.doctor_cli:doctor_command", "Would healing work right now? Tell each fault's mend."),
     "server": ("stack.server_cli:server_group", "Print what to put on a server."),

@@ -11,8 +11,8 @@ from typing import Any
 from core.environment import load_environment
 from core.faults import ConfigError
 from core.sites import Document, load
-from remediator.alertmanager_client import AlertmanagerClient
-from remediator.exporter_client import ExporterClient
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.exporter import ExporterClient
 from remediator.readiness import Check, Surroundings, examine, plan_of
 from stack import demo_parts, healing
 from stack.demo_parts import DemoPorts

@@ -12,8 +12,8 @@ from core.faults import ConfigError
 from core.secrets import from_environment
 from core.servers import connect
 from core.sites import Document
-from remediator.actions.action import World
-from remediator.linode import DEFAULT_URL, LinodeAPI
+from remediator.clients.linode import DEFAULT_URL, LinodeAPI
+from remediator.model.action import World
 from remediator.readiness import Check, examine, plan_of
 
 

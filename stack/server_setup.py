@@ -13,7 +13,7 @@ from core.servers.known_hosts import known_keys, scan_line
 from core.servers.server import ActionError, SshSettings
 from core.sites import Document
 from core.sites.validate import nearest
-from remediator import wrapper
+from remediator.on_server import wrapper
 from remediator.readiness import plan_of
 from remediator.readiness.plan import ServerPlan
 from stack.errors import StackError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 
 from core.environment import load_environment
-from remediator.schema import targets
+from remediator.configuration.schema import targets
 from stack import demo_parts, healing, packages, ports, services
 from stack.deliveries import DeliveryWatch, fault
 from stack.demo_parts import DemoPorts

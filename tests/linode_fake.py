@@ -9,7 +9,7 @@ from core.secrets import Secret
 from demo.linode_api import SCOPES, create_app, make_api_server
 from demo.linode_faults import Faults
 from demo.linode_state import Account, Power
-from remediator.linode import LinodeAPI
+from remediator.clients.linode import LinodeAPI
 from tests.ports import free_port
 
 TOKEN = "planted-linode-token"

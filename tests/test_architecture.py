@@ -1,6 +1,7 @@
 """What the house promises about itself: who may import whom, how long a module is, what is not committed."""
 
 import ast
+import graphlib
 import re
 import subprocess
 from pathlib import Path
@@ -128,3 +129,16 @@ def test_no_committed_file_holds_a_path_of_one_machine():
 def test_the_launcher_and_the_ci_script_can_be_run():
     for name in ("sitemedic", ".ci/run"):
         assert (ROOT / name).stat().st_mode & 0o111, name
+
+
+def test_the_remediators_packages_know_each_other_one_way_only():
+    def package(name):
+        return name.split(".")[1] if name.count(".") else name
+
+    known = {}
+    for path in modules("remediator"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        others = {package(one) for one, _ in imported(path) if one.startswith("remediator.")}
+        known.setdefault(package(name), set()).update(others - {package(name)})
+    assert len(known) > 15
+    list(graphlib.TopologicalSorter(known).static_order())  # CycleError tells which packages make a ring

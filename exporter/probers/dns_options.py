@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from core.faults import quoted
 from core.sites import Options
-from exporter.patterns import Pattern
+from exporter.matching.patterns import Pattern
 from exporter.probers.tls import TLSConfig
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exporter.cel import CelError, parsed
+from exporter.matching.cel import CelError, parsed
 from exporter.probers.http_options import HeaderMatch, HTTPOptions
 from exporter.reason import Reason
 

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_v
 from core.faults import quoted
 from core.secrets import Secret
 from core.sites import Options
-from exporter.cel import LACKING, Cel, is_there
-from exporter.patterns import Pattern
+from exporter.matching.cel import LACKING, Cel, is_there
+from exporter.matching.patterns import Pattern
 from exporter.probers.oauth2 import OAuth2
 from exporter.probers.tls import TLSConfig
 

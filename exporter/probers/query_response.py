@@ -12,7 +12,7 @@ from core.faults import quoted
 from core.sites import Options
 from exporter.families import gauge
 from exporter.labels import Labels, escaped
-from exporter.patterns import Pattern, expand
+from exporter.matching.patterns import Pattern, expand
 from exporter.probers.prober import ProbeLog, Reading
 from exporter.probers.stream import Stream, StreamError
 from exporter.probers.tls import TLSConfig

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from exporter.heartbeats import CallError, Heartbeats, Said
+from exporter.heartbeats.book import CallError, Heartbeats, Said
 
 NAME = "heartbeat"
 """The route's name, by which it is let through without a password."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.servers.server import ActionError, Server
-from remediator.actions.action import LinodeClient, LinodeInstance
 from remediator.actions.power import PowerAction, busy
+from remediator.model.action import LinodeClient, LinodeInstance
 
 
 class BootLinode(PowerAction):

@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from core.servers.server import ActionError, Reason, Server
-from remediator import docker
-from remediator.actions.action import (
+from remediator.model.action import (
     LinodeClient,
     LinodeEvent,
     LinodeInstance,
@@ -21,6 +20,7 @@ from remediator.actions.action import (
     Target,
     World,
 )
+from remediator.on_server import docker
 
 EVENT_SECONDS = 60.0
 """What was accepted shows as an event within this; without one it was not accepted."""

@@ -6,8 +6,8 @@ import re
 import socket
 
 from core.servers.server import ActionError, Connector, Reason
-from remediator import docker
-from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.on_server import docker
 
 RESTART_MARGIN_SECONDS = 20.0
 """What `docker restart` may take beyond the stop timeout before we call it lost."""

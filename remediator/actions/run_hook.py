@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from core.servers.options import CONTAINER_NAME
 from core.servers.output import printable
 from core.servers.server import ActionError, CommandResult, Reason
-from remediator import docker, wrapper
-from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.on_server import docker, wrapper
 
 START_SECONDS = 15.0
 AGAIN_SECONDS = 2.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Refuse, Verdict
-from remediator.incident import Attempt, Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Attempt, Reason
 
 
 def attempt_budget(facts: Facts, step: Step, now: float) -> Verdict:

@@ -6,10 +6,10 @@ Whoever restarts or renews a container makes it end for a moment too, and its si
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step
-from remediator.findings import read
 from remediator.guards.verdict import SOON, Allow, Verdict, WaitUntil
-from remediator.incident import Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.findings import read
+from remediator.model.incident import Reason
 
 ENDED = frozenset({"exited", "dead"})
 POWER = frozenset({"reboot_linode", "boot_linode"})

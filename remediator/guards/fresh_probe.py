@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import SOON, Allow, Verdict, WaitUntil
-from remediator.incident import Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Reason
 
 
 def fresh_probe(facts: Facts, _step: Step, now: float) -> Verdict:

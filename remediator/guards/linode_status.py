@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from remediator.actions.action import JSON
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import SOON, Allow, Verdict, WaitUntil
-from remediator.incident import Reason
+from remediator.model.action import JSON
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Reason
 
 SETTLED = frozenset({"running", "offline"})
 POWER = frozenset({"linode_reboot", "linode_boot", "linode_shutdown", "lassie_reboot", "host_reboot"})

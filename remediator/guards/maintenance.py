@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Verdict, WaitUntil
-from remediator.incident import Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Reason
 
 
 def maintenance(facts: Facts, _step: Step, now: float) -> Verdict:

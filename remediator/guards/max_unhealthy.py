@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import SOON, Allow, Refuse, Verdict, WaitUntil
-from remediator.incident import Kind, Reason, kind_of
-from remediator.seen import SiteState
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Kind, Reason, kind_of
+from remediator.model.seen import SiteState
 
 FEW = 3
 

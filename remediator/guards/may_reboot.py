@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Refuse, Verdict
-from remediator.incident import Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Reason
 
 
 def may_reboot(facts: Facts, step: Step, _now: float) -> Verdict:

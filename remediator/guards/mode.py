@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Ask, Refuse, Verdict
-from remediator.holds import Answer, Approval
-from remediator.incident import Attempt, Mode, Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.holds import Answer, Approval
+from remediator.model.incident import Attempt, Mode, Reason
 
 SAID = (Answer.APPROVED, Answer.DENIED)
 CAREFUL = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step, Untold
 from remediator.guards.verdict import SOON, Allow, Refuse, Verdict, WaitUntil
-from remediator.incident import Reason
+from remediator.model.facts import Facts, Step, Untold
+from remediator.model.incident import Reason
 
 OWN_PROJECT = "sitemedic"
 

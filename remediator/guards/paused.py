@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from remediator.facts import Facts, Step
 from remediator.guards.verdict import Allow, Refuse, Verdict
-from remediator.holds import Pause
-from remediator.incident import Reason
+from remediator.model.facts import Facts, Step
+from remediator.model.holds import Pause
+from remediator.model.incident import Reason
 
 
 def applies(pause: Pause, site: str, server: str | None) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from remediator.actions.action import JSON
-from remediator.facts import Facts, Step
-from remediator.incident import Reason
+from remediator.model.action import JSON
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Reason
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from remediator.actions.action import World
+from remediator.model.action import World
 from remediator.readiness import servers
 from remediator.readiness.check import Check, Name, Report
 from remediator.readiness.plan import Plan, ServerPlan, plan_of

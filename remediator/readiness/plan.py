@@ -9,10 +9,10 @@ from core.servers.options import ServersTop
 from core.servers.schema import file_faults, servers
 from core.servers.server import Server
 from core.sites import Document
-from remediator.actions.action import Target
-from remediator.playbooks import Playbook
-from remediator.schema import playbooks, targets
-from remediator.wrapper import watch_lines
+from remediator.configuration.schema import playbooks, targets
+from remediator.model.action import Target
+from remediator.model.playbooks import Playbook
+from remediator.on_server.wrapper import watch_lines
 
 
 @dataclass(frozen=True)

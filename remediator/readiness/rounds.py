@@ -12,8 +12,8 @@ from functools import partial
 from core.logs import fields
 from core.sites import Document
 from remediator.abreast import abreast
-from remediator.actions.action import World
 from remediator.metrics import Metrics
+from remediator.model.action import World
 from remediator.readiness import servers
 from remediator.readiness.check import Check, Report, counted
 from remediator.readiness.plan import Plan, ServerPlan, plan_of

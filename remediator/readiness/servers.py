@@ -10,9 +10,9 @@ from core.servers.known_hosts import host_name, scan_line
 from core.servers.options import CONTAINER_NAME
 from core.servers.server import ActionError, Connector, Reason, Server, SshSettings
 from core.sites.validate import nearest
-from remediator import docker, wrapper
-from remediator.actions.action import Target, World
 from remediator.actions.run_hook import hook_fault
+from remediator.model.action import Target, World
+from remediator.on_server import docker, wrapper
 from remediator.readiness.check import Check, Name
 from remediator.readiness.plan import ServerPlan
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.servers.server import ActionError, Reason, Server
-from remediator.actions.action import LinodeClient, LinodeInstance
-from remediator.alertmanager_client import AlertmanagerClient
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.exporter import ExporterClient
 from remediator.errors import AlertmanagerError, ExporterError
-from remediator.exporter_client import ExporterClient
+from remediator.model.action import LinodeClient, LinodeInstance
+from remediator.model.seen import Canary
 from remediator.readiness.check import Check, Name
 from remediator.readiness.plan import Plan, ServerPlan
-from remediator.seen import Canary
 
 EVENTS_SCOPES = frozenset({"events:read_only", "events:read_write", "*"})
 POWER_SCOPES = frozenset({"linodes:read_write", "*"})

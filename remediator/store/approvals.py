@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from remediator.holds import Answer, Approval
-from remediator.incident import State
+from remediator.model.holds import Answer, Approval
+from remediator.model.incident import State
 from remediator.store.database import new_id, raise_epoch, record
 from remediator.store.schema import APPROVALS, INCIDENTS
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
-from remediator.actions.action import JSON
 from remediator.errors import LeaseLostError
-from remediator.incident import UNFINISHED, Attempt, Lease, Stage
+from remediator.model.action import JSON
+from remediator.model.incident import UNFINISHED, Attempt, Lease, Stage
 from remediator.store.database import insert_unless_there, new_id
 from remediator.store.schema import ATTEMPTS, LEASES
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, or_, select
 
-from remediator.incident import SITE_DOWN, Incident, Outcome, State
-from remediator.outages import Outage
+from remediator.model.incident import SITE_DOWN, Incident, Outcome, State
+from remediator.model.outages import Outage
 from remediator.store.incidents import incident_of
 from remediator.store.schema import APPROVALS, DECISIONS, INCIDENTS
 

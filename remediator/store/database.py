@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Insert, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from remediator.actions.action import JSON
 from remediator.errors import StoreError
-from remediator.holds import Pause
+from remediator.model.action import JSON
+from remediator.model.holds import Pause
 from remediator.store.engine import BUSY_TIMEOUT, checkpoint, is_shared, open_engine, reading, writing
 from remediator.store.schema import DECISIONS, EVENTS, META, NOTIFICATIONS, PAUSES, migrate
 from remediator.store.turns import Turns

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, update
 
+from remediator.model.mail_flow import Mailed
 from remediator.store.database import record
 from remediator.store.schema import ATTEMPTS, INCIDENTS, LEASES, MAIL_FLOW, STORMS
-from remediator.telling.mail_flow import Mailed
 
 TOLERANCE = 300.0
 """Seconds that another remediator's clock may be ahead of ours."""

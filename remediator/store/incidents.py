@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, union_all, update
 
-from remediator.findings import read, sentence
-from remediator.incident import FINISHED, SITE_DOWN, Decision, Incident, Outcome, State
-from remediator.seen import Look
+from remediator.model.findings import read, sentence
+from remediator.model.incident import FINISHED, SITE_DOWN, Decision, Incident, Outcome, State
+from remediator.model.mail_flow import Mailed
+from remediator.model.seen import Look
 from remediator.store.database import record
 from remediator.store.schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
-from remediator.telling.mail_flow import Mailed
 
 _CHUNK = 500
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from remediator.incident import Incident
+from remediator.model.incident import Incident
+from remediator.model.mail_flow import Absence, MailCounts, Mailed, MailFlow, Trouble
 from remediator.store.database import record
 from remediator.store.incidents import incident_of
 from remediator.store.schema import INCIDENTS, MAIL_FLOW
-from remediator.telling.mail_flow import Absence, MailCounts, Mailed, MailFlow, Trouble
 
 _ONLY = 1
 _EVENTS = {

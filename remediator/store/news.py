@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, func, select, union_all, update
 
-from remediator.incident import Outcome, Stage, State
+from remediator.model.incident import Outcome, Stage, State
+from remediator.model.news import Asked, Last, Seen, Try
 from remediator.store.schema import APPROVALS, ATTEMPTS, DECISIONS, INCIDENTS
-from remediator.telling.news import Asked, Last, Seen, Try
 
 _COLUMNS = ("id", "site", "state", "opened_at", "outage", "closed_at", "outcome", "told")
 

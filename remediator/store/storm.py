@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
-from remediator.holds import Storm
+from remediator.model.holds import Storm
 from remediator.store.database import record
 from remediator.store.schema import STORMS
 

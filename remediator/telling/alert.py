@@ -14,18 +14,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.durations import format_duration
-from remediator.alertmanager_client import rfc3339
-from remediator.findings import read, sentence
-from remediator.holds import Approval
-from remediator.incident import Incident
-from remediator.policy import Policy, SitePolicy
+from remediator.clients.alertmanager import rfc3339
+from remediator.configuration.policy import Policy, SitePolicy
+from remediator.model.findings import read, sentence
+from remediator.model.holds import Approval
+from remediator.model.incident import Incident
+from remediator.model.news import News, Seen, Telling
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store import news as store_news
 from remediator.store.database import timeline
 from remediator.telling import words
-from remediator.telling.news import News, Seen, Telling
 
 MOST_TEXT = 4000
 """Characters of a timeline in one mail."""

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from remediator.alertmanager_client import rfc3339
-from remediator.attempts import PATIENCE
-from remediator.incident import Incident, Outcome
+from remediator.acting.attempts import PATIENCE
+from remediator.clients.alertmanager import rfc3339
+from remediator.model.incident import Incident, Outcome
+from remediator.model.mail_flow import Mailed, MailFlow
 from remediator.store import attempts as store_attempts
 from remediator.store import mail as store_mail
-from remediator.telling.mail_flow import Mailed, MailFlow
 from remediator.telling.means import Means
 
 BATCH = 100

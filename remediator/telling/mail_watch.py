@@ -10,12 +10,10 @@ import logging
 import time
 
 from core.logs import fields
-from remediator.attempts import PATIENCE
+from remediator.acting.attempts import PATIENCE
 from remediator.errors import AlertmanagerError
-from remediator.incident import Incident
-from remediator.store import mail as store_mail
-from remediator.telling.digest import Digest
-from remediator.telling.mail_flow import (
+from remediator.model.incident import Incident
+from remediator.model.mail_flow import (
     Ended,
     MailCounts,
     Mailed,
@@ -26,6 +24,8 @@ from remediator.telling.mail_flow import (
     first_look,
     judge,
 )
+from remediator.store import mail as store_mail
+from remediator.telling.digest import Digest
 from remediator.telling.means import Means
 
 log = logging.getLogger(__name__)

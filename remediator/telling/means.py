@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remediator.alertmanager_client import AlertmanagerClient
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.configuration.policy import Policy
 from remediator.metrics import Metrics
-from remediator.policy import Policy
 from remediator.store.database import Store
 from remediator.timing import Timing
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.logs import fields
-from remediator.attempts import PATIENCE
+from remediator.acting.attempts import PATIENCE
 from remediator.errors import AlertmanagerError
+from remediator.model.news import News, Patience, Seen, Telling, news_of, read_key
 from remediator.store import news as store_news
 from remediator.telling import alert as news_alert
 from remediator.telling.means import Means
-from remediator.telling.news import News, Patience, Seen, Telling, news_of, read_key
 from remediator.telling.suspended import Suspended
 
 log = logging.getLogger(__name__)

@@ -10,14 +10,14 @@ import time
 from typing import Any
 
 from core.durations import format_duration
-from remediator.alertmanager_client import rfc3339
-from remediator.holds import Storm
-from remediator.incident import Reason
+from remediator.clients.alertmanager import rfc3339
+from remediator.model.holds import Storm
+from remediator.model.incident import Reason
+from remediator.model.mail_flow import MailFlow
 from remediator.store import incidents as store_incidents
 from remediator.store import mail as store_mail
 from remediator.store import storm as store_storm
 from remediator.telling import words
-from remediator.telling.mail_flow import MailFlow
 from remediator.telling.means import Means
 
 MOST_LATE = 86400.0

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.durations import format_duration
-from remediator.incident import Incident, Outcome
-from remediator.policy import SitePolicy
+from remediator.configuration.policy import SitePolicy
+from remediator.model.incident import Incident, Outcome
 
 MOST_TRIED = 5
 _ACTS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from remediator.alerts import MAX_BODY
+from remediator.intake.alerts import MAX_BODY
 from remediator.service import Remediator
 from remediator.web import (
     access,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from flask import Blueprint, abort, jsonify
 from flask.typing import ResponseReturnValue
 
-from remediator.holds import Answer, Approval
+from remediator.model.holds import Answer, Approval
 from remediator.service import Remediator
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts

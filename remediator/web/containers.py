@@ -9,8 +9,8 @@ from typing import Any
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from remediator.containers import Containers, ContainerState, EngineState
-from remediator.facts import Sites
+from remediator.model.containers import Containers, ContainerState, EngineState
+from remediator.model.facts import Sites
 from remediator.service import Remediator
 from remediator.web.query import asked_number, asked_text
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from remediator.incident import Incident
+from remediator.model.incident import Incident
 from remediator.service import Remediator
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts

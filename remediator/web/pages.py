@@ -9,12 +9,11 @@ from typing import Any
 from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from remediator.facts import Sites
-from remediator.incident import Incident, Outcome, State
-from remediator.next_step import next_step
-from remediator.outages import DAY, pieces, uptime
-from remediator.runbooks import runbook, runbooks
-from remediator.seen import SiteState
+from remediator.model.facts import Sites
+from remediator.model.incident import Incident, Outcome, State
+from remediator.model.next_step import next_step
+from remediator.model.outages import DAY, pieces, uptime
+from remediator.model.seen import SiteState
 from remediator.service import Remediator
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
@@ -24,6 +23,7 @@ from remediator.store.database import decisions, timeline
 from remediator.web.containers import seen_containers
 from remediator.web.incidents import MOST_ID
 from remediator.web.query import asked_number, asked_text
+from remediator.web.runbooks import runbook, runbooks
 from remediator.web.texts import sound
 
 PAGE = 50

@@ -10,8 +10,8 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from core.durations import parse_duration
-from remediator.holds import Pause
-from remediator.policy import Policy
+from remediator.configuration.policy import Policy
+from remediator.model.holds import Pause
 from remediator.service import Remediator
 from remediator.store.database import add_pause, pauses, remove_pause
 from remediator.web.access import person

@@ -6,7 +6,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Conflict
 
-from remediator.holds import Answer
+from remediator.model.holds import Answer
 from remediator.service import Remediator
 from remediator.web.access import person
 from remediator.web.approvals import keep, open_questions

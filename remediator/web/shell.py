@@ -14,9 +14,9 @@ from flask import Blueprint, Flask, Response
 from flask.typing import ResponseReturnValue
 
 from core.durations import format_duration
-from remediator.holds import Maintenance, Pause, Storm
-from remediator.next_step import doing, words
-from remediator.outages import percent
+from remediator.model.holds import Maintenance, Pause, Storm
+from remediator.model.next_step import doing, words
+from remediator.model.outages import percent
 from remediator.service import Remediator
 from remediator.store.console import waiting_questions
 from remediator.store.database import pauses

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, abort, jsonify, make_response, render_template
 from flask.typing import ResponseReturnValue
 
-from remediator.options import RemediatorTop
-from remediator.outages import DAY, Outage, since, uptime
-from remediator.seen import SiteState
+from remediator.configuration.options import RemediatorTop
+from remediator.model.outages import DAY, Outage, since, uptime
+from remediator.model.seen import SiteState
 from remediator.service import Remediator
 from remediator.store import console as store_console
 

@@ -6,7 +6,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from remediator.alerts import PayloadError, parse
+from remediator.intake.alerts import PayloadError, parse
 from remediator.service import Remediator
 from remediator.web.access import needs_token
 

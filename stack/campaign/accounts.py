@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from remediator.incident import CLOSED, State
+from remediator.model.incident import CLOSED, State
 from stack.campaign.database import Book
 from stack.campaign.history import Effect, History
 from stack.campaign.invariants import Broken

@@ -32,15 +32,15 @@ SHORTER: dict[str, dict[str, float]] = {
         "SETTLE_SECONDS": 10.0,
     },
     "remediator.actions.power": {"EVENT_SECONDS": 5.0, "SETTLE_SECONDS": 20.0},
-    "remediator.docker": {"LOOK_SECONDS": 2.0},
+    "remediator.on_server.docker": {"LOOK_SECONDS": 2.0},
     "core.servers.ssh": {
         "CONNECT_SECONDS": 1.5,
         "BANNER_SECONDS": 2.0,
         "AUTH_SECONDS": 2.0,
         "WHOLE_CONNECT_SECONDS": 4.0,
     },
-    "remediator.linode": {"TIMEOUTS": (1.0, 3.0), "BUSY_SECONDS": 1.0},  # type: ignore[dict-item]
-    "remediator.stages": {"LOOK_STAYS_TRUE": 5.0},
+    "remediator.clients.linode": {"TIMEOUTS": (1.0, 3.0), "BUSY_SECONDS": 1.0},  # type: ignore[dict-item]
+    "remediator.acting.stages": {"LOOK_STAYS_TRUE": 5.0},
 }
 """Seconds, by module and constant."""
 
@@ -60,7 +60,7 @@ def shorten() -> None:
         for name, value in constants.items():
             getattr(found, name)
             setattr(found, name, value)
-    linode = import_module("remediator.linode")
+    linode = import_module("remediator.clients.linode")
     linode.LinodeAPI.__init__.__defaults__ = (linode.DEFAULT_URL, linode.TIMEOUTS)
 
 

@@ -12,7 +12,7 @@ from core.servers.options import ServerOptions
 from core.sites import Options
 from core.sites.tree import NAME_RULE, is_name
 from core.sites.validate import validate
-from remediator.options import RecoverOptions
+from remediator.configuration.options import RecoverOptions
 from stack.alerting import MailOptions
 from stack.configure.answers import SERVERS, Answers, Healing, Mail, name_of, whole_url
 from stack.errors import StackError

@@ -11,7 +11,7 @@ from core.flags import config_file
 from core.secrets import from_environment
 from core.sites.validate import nearest
 from exporter.configuration import read
-from exporter.heartbeat_file import KEY_VARIABLE, HeartbeatFile, usual_folder
+from exporter.heartbeats.file import KEY_VARIABLE, HeartbeatFile, usual_folder
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.settings import load_settings

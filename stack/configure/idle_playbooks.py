@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from core.servers.server import Server
 from core.sites import Document
-from remediator.options import RemediatorTop
-from remediator.playbooks import Playbook
-from remediator.schema import playbooks, targets
+from remediator.configuration.options import RemediatorTop
+from remediator.configuration.schema import playbooks, targets
+from remediator.model.playbooks import Playbook
 
 
 def idle_playbooks(document: Document) -> Iterator[str]:

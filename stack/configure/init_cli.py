@@ -12,13 +12,13 @@ import click
 from core.faults import ConfigError
 from core.files import write_whole
 from core.sites import load
+from exporter.checking.verdict import marks_for, verdicts
 from exporter.configuration import BY_PROBER, LONGEST_DEFAULT_TIMEOUT
 from exporter.module import BUILT_IN
 from exporter.probe import Probers
 from exporter.result import Result
 from exporter.site_options import prober_of
 from exporter.target import instance
-from exporter.verdict import marks_for, verdicts
 from stack.configure.answers import Answers, Healing
 from stack.configure.asking import Given, ask
 from stack.configure.beginning import env_text, sites_text, variables

@@ -16,13 +16,13 @@ from core.sites import Document, Setting, Site, effective
 from exporter.configuration import BY_PROBER, default_timeout
 from exporter.containers.plan import watched_servers
 from exporter.containers.selection import wanted_for
-from exporter.heartbeat_options import heartbeat_of
+from exporter.heartbeats.options import heartbeat_of
 from exporter.site_options import SiteOptions, prober_of
 from exporter.target import instance
-from remediator.actions.action import Target
-from remediator.incident import Kind
-from remediator.playbooks import PlannedStep, Playbook
-from remediator.schema import mode, needs_of, playbooks, targets
+from remediator.configuration.schema import mode, needs_of, playbooks, targets
+from remediator.model.action import Target
+from remediator.model.incident import Kind
+from remediator.model.playbooks import PlannedStep, Playbook
 from stack.alerting import site_mail_to
 from stack.errors import StackError
 from stack.parts import PARTS

@@ -8,7 +8,7 @@ from core.servers.schema import servers
 from core.sites import Document, Options
 from exporter.site_options import SiteOptions, TopOptions
 from exporter.target import instance
-from remediator.schema import targets
+from remediator.configuration.schema import targets
 from stack.configure.secret_words import SECRET_WORD
 from stack.settings import LOOPBACK, Smtp
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.sites import Document, Site
-from remediator.options import RemediatorSite
+from remediator.configuration.options import RemediatorSite
 from stack.alerting import AlertingOptions, AlertingTop, HealingMails, Times
 from stack.render.files import prometheus_duration
 from stack.render.receivers import NOBODY_RECEIVER
@@ -48,7 +48,7 @@ def times(patience: Times, wait: float | None = None) -> Route:
 
 
 _LESSER = "started|held|recovered"
-"""The stages of SiteHealing that are not important: those of remediator/telling/news.py beside them are."""
+"""The stages of SiteHealing that are not important: those of remediator/model/news.py beside them are."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import pytest
 
 from core.sites import load
 from remediator.actions import ACTIONS
-from remediator.alertmanager_client import AlertmanagerClient
-from remediator.holds import Answer
-from remediator.incident import Decision, Outcome, Reason, Stage, State, Verb
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.configuration.policy import policy_of
 from remediator.metrics import Metrics
-from remediator.policy import policy_of
+from remediator.model.holds import Answer
+from remediator.model.incident import Decision, Outcome, Reason, Stage, State, Verb
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.alertmanager_client import AlertmanagerClient
+from remediator.clients.alertmanager import AlertmanagerClient
 from tests.alertmanager_server import AlertmanagerServer, alertmanager_server
 from tests.waiting import until
 

@@ -29,7 +29,8 @@ def main() -> None:
 
 
 def _paused() -> None:
-    from remediator import last_check, stages
+    from remediator.acting import stages
+    from remediator.deciding import last_check
 
     for module in (last_check, stages):
         _replace(module, "paused", lambda _attempt, _pauses: False)
@@ -37,8 +38,8 @@ def _paused() -> None:
 
 def _fresh_probe() -> None:
     """Believe the alert for the first seconds of an outage, long enough to act; only then look."""
-    from remediator.exporter_client import ExporterClient
-    from remediator.seen import Probe
+    from remediator.clients.exporter import ExporterClient
+    from remediator.model.seen import Probe
 
     looks, believed = ExporterClient.probe, dict[str, float]()
 
@@ -72,7 +73,7 @@ def _server_lease() -> None:
 
 
 def _mode() -> None:
-    from remediator import policy
+    from remediator.configuration import policy
 
     _replace(policy, "mode", lambda _document, _site: "auto")
 
@@ -98,7 +99,7 @@ def _known_hosts() -> None:
 
 def _stored() -> None:
     """Answer a notification with 200 without keeping it."""
-    from remediator import ingest
+    from remediator.intake import ingest
 
     _replace(ingest, "add_notification", lambda _connection, **_values: 0)
 

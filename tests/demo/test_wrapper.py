@@ -17,7 +17,7 @@ from demo.figures import figures_of
 from exporter.containers.model import Event, State
 from exporter.containers.over_ssh import OverSsh
 from exporter.containers.wrapper_answers import VERSION
-from remediator import wrapper as remediators
+from remediator.on_server import wrapper as remediators
 from tests.demo.parts import RunningMachine, running_machine
 from tests.ports import free_port
 from tests.waiting import until

@@ -15,9 +15,10 @@ from core.servers.schema import PART as SERVERS
 from core.servers.server import ActionError, CommandResult, Reason, Server
 from core.sites import load
 from exporter.schema import PART as EXPORTER
-from remediator import actions, playbook_options
-from remediator.actions.action import Action, Progress, Target, World
-from remediator.schema import PART, playbooks
+from remediator import actions
+from remediator.configuration import playbook_options
+from remediator.configuration.schema import PART, playbooks
+from remediator.model.action import Action, Progress, Target, World
 from tests.remediator.machine import Machine
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-action.md").read_text("utf-8")

@@ -16,7 +16,7 @@ from core.servers.server import Reason as ActionReason
 from core.sites import load
 from exporter.reason import Reason as ProbeReason
 from remediator.guards import GUARDS
-from remediator.incident import Reason as DecisionReason
+from remediator.model.incident import Reason as DecisionReason
 from stack.cli import COMMANDS, NOTIFICATIONS
 from stack.configure.config_cli import config_group
 from stack.configure.schema_cli import schema_text

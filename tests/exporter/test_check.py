@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from exporter.check import check_command
+from exporter.checking.check import check_command
+from exporter.checking.verdict import SYMBOLS, WORDS, marks_for, verdicts
 from exporter.reason import Reason
 from exporter.result import HTTPFacts, Phases, Result, TLSFacts
-from exporter.verdict import SYMBOLS, WORDS, marks_for, verdicts
 from tests.exporter.running import site, write
 from tests.smtp_server import smtp_server
 
@@ -65,7 +65,7 @@ def test_sites_of_a_file_may_be_named_with_all_they_expect(tmp_path: Path) -> No
 def test_a_name_is_looked_for_in_the_sites_yml_beside_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.check.ROOT", tmp_path)
+    monkeypatch.setattr("exporter.checking.check.ROOT", tmp_path)
     with site() as told:
         assert "give its file: --config.file=sites.yml" in check("shop")[2]
         write(tmp_path / "sites.yml", {"sites": [{"name": "shop", "url": told.url}]})

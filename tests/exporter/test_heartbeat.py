@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.heartbeat import LOST_WITHIN, Heard, judge
-from exporter.heartbeat_book import as_plain, restored
+from exporter.heartbeats.heartbeat import LOST_WITHIN, Heard, judge
+from exporter.heartbeats.kept import as_plain, restored
 from exporter.reason import Kind, Reason
 from exporter.state import Moment
 from exporter.watched import Heartbeat

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 
 from core.faults import ConfigError
 from core.secrets import Secret
-from exporter import heartbeats
 from exporter.health import Health
-from exporter.heartbeat_file import HeartbeatFile
-from exporter.heartbeats import BURST, CallError, Heartbeats, Said
+from exporter.heartbeats import book as heartbeats
+from exporter.heartbeats.book import BURST, CallError, Heartbeats, Said
+from exporter.heartbeats.file import HeartbeatFile
 from exporter.reason import Reason
 from exporter.state import Moment
 from exporter.watched import Heartbeat, WatchedSite

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from exporter.cel import is_there
 from exporter.exposition import probe_text
+from exporter.matching.cel import is_there
 from exporter.probers import http_options
 from exporter.reason import Reason
 from tests.exporter.loopback import answer, http_module, probe_answer, probed, run

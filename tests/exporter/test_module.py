@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from core.secrets import MASK
+from exporter.matching.patterns import Pattern
 from exporter.module import BUILT_IN, Module
-from exporter.patterns import Pattern
 from exporter.probers import PROBERS
 from exporter.probers.http_options import HTTPOptions
 from tests.exporter.loopback import http_module, tcp_module

@@ -3,7 +3,7 @@
 import pytest
 
 from core.servers.server import ActionError
-from remediator.actions.action import Action, Marks, Progress, Step, Target, World
+from remediator.model.action import Action, Marks, Progress, Step, Target, World
 from tests.waiting import until
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from waitress.server import create_server
 
-from remediator.holds import Pause
-from remediator.incident import Decision, Outcome, Reason, State, Verb
-from remediator.seen import Look
+from remediator.model.holds import Pause
+from remediator.model.incident import Decision, Outcome, Reason, State, Verb
+from remediator.model.seen import Look
 from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents

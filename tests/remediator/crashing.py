@@ -11,16 +11,16 @@ from core import logs
 from core.secrets import Secret
 from core.servers.schema import PART as SERVERS
 from exporter.schema import PART as EXPORTER
-from remediator import playbooks
 from remediator.actions import power
-from remediator.actions.action import Marks, Progress, Step, Target, World
 from remediator.actions.boot_linode import BootLinode
 from remediator.actions.power import PowerAction
 from remediator.actions.reboot_linode import RebootLinode
-from remediator.linode import LinodeAPI
-from remediator.playbooks import PlannedStep
-from remediator.schema import PART
-from remediator.seen import Look
+from remediator.clients.linode import LinodeAPI
+from remediator.configuration.schema import PART
+from remediator.model import playbooks
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.model.playbooks import PlannedStep
+from remediator.model.seen import Look
 from remediator.server import serve
 from remediator.service import Remediator, Settings
 from tests.linode_fake import TOKEN

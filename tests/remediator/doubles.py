@@ -17,9 +17,9 @@ from core.secrets import Secret
 from core.servers.schema import PART as SERVERS
 from core.servers.server import ActionError, Reason
 from exporter.schema import PART as EXPORTER
-from remediator.actions.action import Marks, Progress, Step, Target, World
-from remediator.schema import PART
-from remediator.seen import Look
+from remediator.configuration.schema import PART
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.model.seen import Look
 from remediator.service import Remediator, Settings
 from remediator.timing import Timing
 from remediator.web import create_app

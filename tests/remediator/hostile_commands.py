@@ -4,7 +4,7 @@ import random
 import string
 
 from core.servers.ssh import command_line
-from remediator import docker, wrapper
+from remediator.on_server import docker, wrapper
 
 TOKEN = "0123456789abcdef" * 2
 FOREIGN_ID = "c" * 64

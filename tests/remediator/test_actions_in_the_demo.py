@@ -11,9 +11,9 @@ from core.secrets import Secret
 from core.servers import connect
 from core.servers.server import Server, SshSettings
 from demo.linode_api import machine_power
-from remediator import evidence
 from remediator.actions import ACTIONS
-from remediator.actions.action import Progress, Step, Target, World
+from remediator.model.action import Progress, Step, Target, World
+from remediator.on_server import evidence
 from tests.demo.parts import RunningMachine, running_machine
 from tests.linode_fake import LINODE, running_linode_api
 from tests.waiting import until

@@ -1,4 +1,4 @@
-from remediator.agenda import Agenda
+from remediator.reconciling.agenda import Agenda
 
 
 def knows(*incidents: int) -> Agenda:

@@ -11,7 +11,7 @@ import pytest
 from core.servers import connect
 from core.servers.server import ActionError, Reason, Server, SshSettings
 from remediator.actions import ACTIONS
-from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.model.action import Marks, Progress, Step, Target, World
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
 from tests.remediator import acting
 from tests.remediator.machine import Machine

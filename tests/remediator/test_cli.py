@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from core.servers.schema import PART as SERVERS
 from exporter.schema import PART as EXPORTER
 from remediator.cli import remediator_command
-from remediator.schema import PART
+from remediator.configuration.schema import PART
 from tests.remediator.doubles import SITES
 
 TOKENS = {"WEBHOOK_TOKEN": "w" * 20, "API_TOKEN": "a" * 20}

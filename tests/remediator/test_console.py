@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import insert
 
 from remediator.errors import StoreError
-from remediator.holds import Pause
-from remediator.incident import Decision, Reason, State, Verb
+from remediator.model.holds import Pause
+from remediator.model.incident import Decision, Reason, State, Verb
 from remediator.readiness.check import Check, Name, Report
 from remediator.store import approvals as store_approvals
 from remediator.store.database import add_pause

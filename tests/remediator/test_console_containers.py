@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from remediator.clients.exporter import ExporterClient
 from remediator.errors import ExporterError
-from remediator.exporter_client import ExporterClient
 from tests.remediator.console_scene import containers, scene
 from tests.remediator.doubles import HOSTILE, Lab, served
 from tests.signing_in import sign_in

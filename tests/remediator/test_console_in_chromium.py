@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from remediator.holds import Approval
+from remediator.model.holds import Approval
 from remediator.store import approvals as store_approvals
 from tests.browser import Browser, browser
 from tests.remediator.console_scene import scene, served_console

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from remediator.actions import ACTIONS
-from remediator.playbooks import BUILT_IN
+from remediator.model.playbooks import BUILT_IN
 from tests.linode_fake import LINODE, TOKEN, running_linode_api
 from tests.ports import free_port
 from tests.remediator.databases import storage_url

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.servers.server import Server, SshSettings
-from remediator.actions.action import Target
-from remediator.decide import counts_anew, decide, passes_with
-from remediator.facts import Facts, Limits, Sites, Step, Untold
+from remediator.deciding.decide import counts_anew, decide, passes_with
 from remediator.guards import GUARDS
 from remediator.guards.max_unhealthy import max_unhealthy
 from remediator.guards.paused import applies
 from remediator.guards.verdict import Allow, Ask, Refuse, WaitUntil
-from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
-from remediator.incident import (
+from remediator.model.action import Target
+from remediator.model.facts import Facts, Limits, Sites, Step, Untold
+from remediator.model.holds import Answer, Approval, Maintenance, Pause, Storm
+from remediator.model.incident import (
     CONTAINER_DOWN,
     SITE_DOWN,
     Attempt,
@@ -30,7 +30,7 @@ from remediator.incident import (
     Verb,
     kind_of,
 )
-from remediator.seen import Canary, Look, Probe, SiteState
+from remediator.model.seen import Canary, Look, Probe, SiteState
 
 NOW = 1_000_000.0
 RESTART, REBOOT = Step("restart_container", "restart_container"), Step("reboot_linode", "reboot_linode")

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from remediator.errors import StoreError
-from remediator.incident import Decision, Reason, Verb
+from remediator.model.incident import Decision, Reason, Verb
 from remediator.store.database import Store, record
 from remediator.store.incidents import get, keep_decision, open_incidents
 from remediator.store.schema import METADATA

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from remediator.actions.action import Target, World
-from remediator.seen import Look
+from remediator.model.action import Target, World
+from remediator.model.seen import Look
 from remediator.store import console as store_console
 from tests.remediator.doubles import Lab, lab
 from tests.waiting import until

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from remediator.clients.exporter import ExporterClient
 from remediator.errors import ExporterError
-from remediator.exporter_client import ExporterClient
 from tests.remediator.doubles import served
 
 SITES = [{"site": "www", "success": False, "reason": "status"}, {"site": "a, ]} b", "success": None}, {}]

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.actions.action import JSON
-from remediator.decide import decide
-from remediator.facts import Facts, Limits, Sites, Step
+from remediator.deciding.decide import decide
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Allow, Verdict, WaitUntil
-from remediator.holds import Answer, Approval, Maintenance, Pause, Storm
-from remediator.incident import Attempt, Lease, Mode, Reason, Stage, State, Verb
-from remediator.seen import Canary, Look, Probe, SiteState
+from remediator.model.action import JSON
+from remediator.model.facts import Facts, Limits, Sites, Step
+from remediator.model.holds import Answer, Approval, Maintenance, Pause, Storm
+from remediator.model.incident import Attempt, Lease, Mode, Reason, Stage, State, Verb
+from remediator.model.seen import Canary, Look, Probe, SiteState
 from tests.remediator.test_decide import (
     DEAD_SERVER,
     FACTS,

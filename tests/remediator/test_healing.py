@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.servers.server import ActionError, Reason
-from remediator.actions.action import Progress, Step
+from remediator.model.action import Progress, Step
 from tests.remediator.doubles import API, SITES, Lab, lab, slower
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remediator.holds import Answer, Approval, Pause
+from remediator.model.holds import Answer, Approval, Pause
 from remediator.store import approvals as store_approvals
 from remediator.store.database import add_pause
 from remediator.store.storm import last_storm

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from core.servers.server import ActionError, CommandResult, Server
-from remediator import docker
-from remediator.actions.action import LinodeClient, World
-from remediator.in_time import in_time
+from remediator.acting.in_time import in_time
+from remediator.model.action import LinodeClient, World
+from remediator.on_server import docker
 
 WRITTEN, SECONDS = 1000.0, 10.0
 CHANGES = [docker.restart_argv("nginx", 10), docker.start_argv("nginx"), ["sitemedic-hook", "reload"]]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from remediator.alerts import MAX_BODY
+from remediator.intake.alerts import MAX_BODY
 from tests.remediator.doubles import WEBHOOK, Lab, lab
 
 URL = "/webhook/alertmanager"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from core.servers.server import CommandResult
-from remediator import docker, service
-from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator import service
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.on_server import docker
 from tests.remediator.doubles import API, SITES, Lab, lab, slower
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.secrets import Secret
 from core.servers.server import ActionError, Reason
-from remediator.linode import LinodeAPI
+from remediator.clients.linode import LinodeAPI
 from tests.linode_fake import LINODE, TOKEN, FakeLinode, running_linode_api
 from tests.ports import free_port
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from remediator.telling.mail_flow import (
+from remediator.model.mail_flow import (
     Ended,
     MailCounts,
     MailFlow,

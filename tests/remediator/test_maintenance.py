@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from remediator.maintenance import MaintenanceOptions, open_window
+from remediator.configuration.maintenance import MaintenanceOptions, open_window
 
 BERLIN, SYDNEY = "Europe/Berlin", "Australia/Sydney"
 

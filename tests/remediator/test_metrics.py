@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
 from core.servers.server import Reason
-from remediator.actions.action import Progress, Step
 from remediator.guards import GUARDS
+from remediator.model.action import Progress, Step
 from remediator.store.database import Store
 from remediator.store.incidents import open_incidents, summaries
 from remediator.store.schema import ATTEMPTS, INCIDENTS

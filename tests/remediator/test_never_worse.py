@@ -13,14 +13,14 @@ import pytest
 
 from core.servers.kept import KeptConnections
 from core.servers.server import CommandResult, Server, SshSettings
-from remediator import stages
-from remediator.actions.action import Progress, Step
+from remediator.acting import stages
 from remediator.clock import SteadyClock
+from remediator.deciding.whereabouts import OwnMachine, neighbours_of
 from remediator.errors import StartError
-from remediator.facts import Sites
-from remediator.only_one import only_one
-from remediator.seen import SiteState
-from remediator.whereabouts import OwnMachine, neighbours_of
+from remediator.model.action import Progress, Step
+from remediator.model.facts import Sites
+from remediator.model.seen import SiteState
+from remediator.store.only_one import only_one
 from tests.remediator.doubles import API, HOSTILE, SITES, WEBHOOK, Lab, lab, slower
 from tests.waiting import until
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from remediator.incident import Outcome, Reason, Stage, State, Verb
-from remediator.telling.news import Asked, Last, News, Patience, Seen, Telling, Try, news_of, read_key
+from remediator.model.incident import Outcome, Reason, Stage, State, Verb
+from remediator.model.news import Asked, Last, News, Patience, Seen, Telling, Try, news_of, read_key
 
 NOW = 10_000.0
 PATIENCE = Patience()

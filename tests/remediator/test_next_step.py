@@ -2,8 +2,8 @@
 
 import pytest
 
-from remediator.incident import Incident, Outcome, Reason, State, Verb
-from remediator.next_step import next_step
+from remediator.model.incident import Incident, Outcome, Reason, State, Verb
+from remediator.model.next_step import next_step
 
 
 def decision(verb: Verb, reason: Reason, action: str | None = "restart_container") -> dict[str, object]:

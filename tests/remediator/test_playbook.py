@@ -10,16 +10,10 @@ from core.servers.schema import PART as SERVERS
 from core.servers.server import CommandResult, Server, SshSettings
 from core.sites import load
 from exporter.schema import PART as EXPORTER
-from remediator import docker
 from remediator.actions import ACTIONS
-from remediator.actions.action import JSON, Target
-from remediator.facts import Facts, Step
-from remediator.findings import read, sentence
-from remediator.guards.cooldown import cooldown
-from remediator.guards.verdict import Allow, WaitUntil
-from remediator.holds import Answer, Approval
-from remediator.incident import Attempt, Incident, Kind, Mode, Reason, Stage, State
-from remediator.last_check import (
+from remediator.configuration.policy import Policy, SitePolicy, policy_of
+from remediator.configuration.schema import PART
+from remediator.deciding.last_check import (
     Said,
     Withdrawn,
     before_the_act,
@@ -28,11 +22,17 @@ from remediator.last_check import (
     still_wanted,
     was_approved,
 )
-from remediator.playbook import Stop, next_step
-from remediator.playbooks import BUILT_IN, PlannedStep, Playbook
-from remediator.policy import Policy, SitePolicy, policy_of
-from remediator.schema import PART
-from remediator.seen import Look, Probe
+from remediator.deciding.playbook import Stop, next_step
+from remediator.guards.cooldown import cooldown
+from remediator.guards.verdict import Allow, WaitUntil
+from remediator.model.action import JSON, Target
+from remediator.model.facts import Facts, Step
+from remediator.model.findings import read, sentence
+from remediator.model.holds import Answer, Approval
+from remediator.model.incident import Attempt, Incident, Kind, Mode, Reason, Stage, State
+from remediator.model.playbooks import BUILT_IN, PlannedStep, Playbook
+from remediator.model.seen import Look, Probe
+from remediator.on_server import docker
 from remediator.timing import Timing
 
 NOW = 1_000_000.0

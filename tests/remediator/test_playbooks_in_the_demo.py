@@ -11,7 +11,7 @@ import requests
 from core.secrets import Secret
 from demo.linode_api import machine_power
 from remediator.actions import ACTIONS
-from remediator.port import PortState, place_of, try_port
+from remediator.on_server.port import PortState, place_of, try_port
 from remediator.service import look
 from tests.demo.parts import RunningMachine, running_machine
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api

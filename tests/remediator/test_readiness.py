@@ -12,15 +12,15 @@ from core.servers.schema import PART as SERVERS
 from core.servers.server import ActionError, Connector, Reason, Server, SshSettings
 from core.sites import Document, load
 from exporter.schema import PART as EXPORTER
-from remediator.actions.action import LinodeClient, Target, World
-from remediator.alertmanager_client import AlertmanagerClient
-from remediator.exporter_client import ExporterClient
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.exporter import ExporterClient
+from remediator.configuration.schema import PART
 from remediator.metrics import Metrics
+from remediator.model.action import LinodeClient, Target, World
 from remediator.readiness import Rounds, Surroundings, examine, plan_of
 from remediator.readiness.check import Check
 from remediator.readiness.plan import Plan, ServerPlan
 from remediator.readiness.surroundings import look_around, look_at_linode, look_at_token
-from remediator.schema import PART
 from remediator.timing import Timing
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
 from tests.ports import free_port

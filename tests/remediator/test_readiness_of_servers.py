@@ -11,8 +11,8 @@ import pytest
 
 from core.servers import connect
 from core.servers.server import Server
-from remediator import wrapper
-from remediator.actions.action import Target, World
+from remediator.model.action import Target, World
+from remediator.on_server import wrapper
 from remediator.readiness import servers
 from remediator.readiness.check import Check
 from remediator.readiness.plan import ServerPlan

@@ -11,9 +11,9 @@ import pytest
 
 from core.servers import connect
 from core.servers.server import ActionError, CommandResult, Reason, Server, SshSettings
-from remediator import evidence
 from remediator.actions import ACTIONS
-from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.on_server import evidence
 from tests.linode_fake import LINODE, FakeLinode, running_linode_api
 from tests.remediator import acting
 from tests.remediator.machine import Machine

@@ -11,13 +11,13 @@ import pytest
 
 from core.servers import connect
 from core.servers.server import ActionError, Reason, Server
-from remediator import evidence
 from remediator.actions import ACTIONS, restart_container
-from remediator.actions.action import Marks, Progress, Step, Target, World
-from remediator.findings import Findings, read, sentence
-from remediator.incident import Kind
-from remediator.playbook import hindrance
-from remediator.seen import Look
+from remediator.deciding.playbook import hindrance
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.model.findings import Findings, read, sentence
+from remediator.model.incident import Kind
+from remediator.model.seen import Look
+from remediator.on_server import evidence
 from tests.docker_engine import DockerEngine, needs_docker
 from tests.remediator import acting
 from tests.ssh_server import SshServer, running_ssh_server

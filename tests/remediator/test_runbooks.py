@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.runbooks import FOLDER, render
+from remediator.web.runbooks import FOLDER, render
 from tests.remediator.doubles import Lab, lab
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.md"))

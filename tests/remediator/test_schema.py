@@ -8,7 +8,7 @@ from core.faults import ConfigError
 from core.servers import schema as servers_schema
 from core.servers.server import Server, SshSettings
 from core.sites import Document, Options, Part, json_schema, load
-from remediator import schema
+from remediator.configuration import schema
 
 
 class Url(Options):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from core.faults import ConfigError
-from remediator.outages import DAY, Outage, percent, pieces, since, uptime
-from remediator.seen import SiteState
+from remediator.model.outages import DAY, Outage, percent, pieces, since, uptime
+from remediator.model.seen import SiteState
 from remediator.web import create_app, status
 from remediator.web.status import PublicStatus, status_of
 from tests.remediator.console_scene import scene

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text, update
 from sqlalchemy.exc import IntegrityError
 
 from remediator.errors import LeaseLostError, StoreError, StoreUnusableError
-from remediator.incident import Decision, Incident, Outcome, Reason, Stage, State, Verb
+from remediator.model.incident import Decision, Incident, Outcome, Reason, Stage, State, Verb
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store, epoch, raise_epoch

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from remediator.facts import Step
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Allow
+from remediator.model.facts import Step
 from remediator.store.database import Store
 from remediator.store.future import bring_back
 from remediator.store.storm import last_storm, note_storm

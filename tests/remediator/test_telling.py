@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from core.servers.server import Reason
-from remediator.actions.action import Progress, Step
 from remediator.errors import StoreError
+from remediator.model.action import Progress, Step
 from remediator.store import news as store_news
 from tests.remediator.doubles import API, SITES, Lab, lab
 from tests.waiting import until

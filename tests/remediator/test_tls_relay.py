@@ -16,8 +16,8 @@ import trustme
 import yaml
 
 from core.web_live import LiveWebConfig
-from remediator.handed import HandedServer
-from remediator.tls_relay import Limits, TLSRelay
+from remediator.web.handed import HandedServer
+from remediator.web.tls_relay import Limits, TLSRelay
 from tests.exporter.test_web_security import TLS, certify
 from tests.waiting import until
 

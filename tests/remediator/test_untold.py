@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from remediator.model.mail_flow import Mailed
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store
 from remediator.store.schema import METADATA, VERSION
-from remediator.telling.mail_flow import Mailed
 from tests.remediator.doubles import Lab, lab, slower
 from tests.signing_in import sign_in
 from tests.waiting import until

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from remediator.incident import Verb
 from remediator.metrics import KNOWN_DECISIONS
+from remediator.model.incident import Verb
 from tests.remediator.doubles import API, SITES, Lab, lab
 from tests.waiting import until
 

@@ -13,7 +13,7 @@ import pytest
 
 from core.servers.server import ActionError, CommandResult, Reason
 from core.servers.ssh import command_line
-from remediator import docker, wrapper
+from remediator.on_server import docker, wrapper
 from tests.remediator.hostile_commands import COMPOSE, FOREIGN_ID, TABLE, TOKEN, allowed_after_all, mutations
 from tests.remediator.wrapped import Wrapped, shells
 from tests.waiting import until

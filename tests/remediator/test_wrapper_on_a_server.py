@@ -10,9 +10,9 @@ import pytest
 
 from core.servers import connect
 from core.servers.server import ActionError, Reason
-from remediator import docker, evidence, wrapper
 from remediator.actions import ACTIONS, restart_container
-from remediator.actions.action import Marks, Progress, Step, Target, World
+from remediator.model.action import Marks, Progress, Step, Target, World
+from remediator.on_server import docker, evidence, wrapper
 from tests.docker_engine import DockerEngine, needs_docker
 from tests.remediator import acting
 from tests.remediator.wrapped import Wrapped

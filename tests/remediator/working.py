@@ -21,14 +21,14 @@ from core.servers.server import CommandResult, Server
 from exporter.schema import PART as EXPORTER
 from remediator import service
 from remediator.actions import restart_container
-from remediator.actions.action import Marks, Target, World
 from remediator.actions.restart_container import RestartContainer
 from remediator.clock import SteadyClock
-from remediator.schema import PART
-from remediator.seen import Look
+from remediator.configuration.schema import PART
+from remediator.model.action import Marks, Target, World
+from remediator.model.seen import Look
 from remediator.server import serve
 from remediator.service import Remediator, Settings
-from remediator.storage import once_there
+from remediator.store.storage import once_there
 from tests.remediator.doubles import QUICK, slower
 
 SIGNALS = {"dies": signal.SIGKILL, "hangs": signal.SIGSTOP}

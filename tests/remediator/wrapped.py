@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from remediator import wrapper
+from remediator.on_server import wrapper
 
 FAKE = """#!/bin/sh
 # A Docker in small: keeps a ledger of what it is asked, and knows the containers in a folder.

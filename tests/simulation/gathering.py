@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.servers.server import Server, SshSettings
-from remediator.actions.action import JSON, Target
-from remediator.facts import Facts, Limits, Sites, Untold
-from remediator.findings import ENTERED
-from remediator.holds import Maintenance, Pause
-from remediator.incident import REVISABLE, Incident, Mode, State
-from remediator.last_check import Said
-from remediator.policy import Policy, SitePolicy
-from remediator.seen import Canary, Look, Probe, SiteState
+from remediator.configuration.policy import Policy, SitePolicy
+from remediator.deciding.last_check import Said
+from remediator.model.action import JSON, Target
+from remediator.model.facts import Facts, Limits, Sites, Untold
+from remediator.model.findings import ENTERED
+from remediator.model.holds import Maintenance, Pause
+from remediator.model.incident import REVISABLE, Incident, Mode, State
+from remediator.model.seen import Canary, Look, Probe, SiteState
 from tests.simulation.memory import Memory
 from tests.simulation.plan import PLAYBOOKS, ServerPlan, SitePlan, What
 from tests.simulation.world import World

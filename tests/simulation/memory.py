@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from remediator.holds import Answer, Approval, Storm
-from remediator.incident import CLOSED, Attempt, Decision, Incident, Lease, Stage, State
+from remediator.model.holds import Answer, Approval, Storm
+from remediator.model.incident import CLOSED, Attempt, Decision, Incident, Lease, Stage, State
 
 LEASE = 60.0
 FUTURE = 300.0

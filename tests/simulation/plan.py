@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from remediator.incident import Mode
-from remediator.playbooks import BUILT_IN, PlannedStep, Playbook
+from remediator.model.incident import Mode
+from remediator.model.playbooks import BUILT_IN, PlannedStep, Playbook
 
 
 class What(StrEnum):

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from remediator.decide import counts_anew, passes_with
-from remediator.facts import Facts
-from remediator.holds import Answer
-from remediator.incident import CLOSED, Attempt, Decision, Reason, Stage, State, Verb
-from remediator.last_check import Withdrawn, before_the_act, lives_after_all
-from remediator.seen import Look
+from remediator.deciding.decide import counts_anew, passes_with
+from remediator.deciding.last_check import Withdrawn, before_the_act, lives_after_all
+from remediator.model.facts import Facts
+from remediator.model.holds import Answer
+from remediator.model.incident import CLOSED, Attempt, Decision, Reason, Stage, State, Verb
+from remediator.model.seen import Look
 from tests.simulation.gathering import EPOCH, Gathering
 from tests.simulation.memory import LEASE, Memory
 from tests.simulation.plan import Plan, What

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from remediator.incident import CLOSED, CONTAINER_DOWN, SITE_DOWN
+from remediator.model.incident import CLOSED, CONTAINER_DOWN, SITE_DOWN
 from tests.simulation.gathering import Gathering
 from tests.simulation.memory import Memory
 from tests.simulation.plan import Plan, What

@@ -10,7 +10,7 @@ from functools import partial
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from remediator.decide import decide
+from remediator.deciding.decide import decide
 from remediator.guards import GUARDS
 from tests.simulation.plan import Plan, What
 from tests.simulation.process import Decide

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-import remediator.playbook
-from remediator.decide import decide
-from remediator.facts import Facts
+import remediator.deciding.playbook
+from remediator.deciding.decide import decide
 from remediator.guards import GUARDS
-from remediator.incident import Decision, State
+from remediator.model.facts import Facts
+from remediator.model.incident import Decision, State
 from tests.simulation.plan import Cure, Plan, ServerPlan, SitePlan, Trouble, What
 from tests.simulation.process import Decide
 from tests.simulation.run import live
@@ -67,7 +67,9 @@ def test_the_playbook_and_a_guard_both_hold_what_is_not_allowed_and_without_both
 ) -> None:
     """The guard is the second lock: the playbook does not choose the step in the first place."""
     assert first_broken(without(guard), often, worlds=20) is None
-    monkeypatch.setattr(remediator.playbook, "hindrance", _permits(remediator.playbook.hindrance))
+    monkeypatch.setattr(
+        remediator.deciding.playbook, "hindrance", _permits(remediator.deciding.playbook.hindrance)
+    )
     assert first_broken(decide, often, worlds=20) is None
     broken = first_broken(without(guard), often)
     assert broken is not None

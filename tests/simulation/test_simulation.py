@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from remediator.decide import decide
-from remediator.facts import Facts, Step
+from remediator.deciding.decide import decide
 from remediator.guards import GUARDS
 from remediator.guards.verdict import Verdict
-from remediator.incident import Decision, Reason, State, Verb
+from remediator.model.facts import Facts, Step
+from remediator.model.incident import Decision, Reason, State, Verb
 from tests.simulation.plan import Cure, Plan, ServerPlan, SitePlan, Trouble, What
 from tests.simulation.run import live
 from tests.simulation.search import Seen, simulate

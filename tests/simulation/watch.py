@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from remediator.incident import CLOSED, Decision, Incident, Mode, Reason, State, Verb
-from remediator.playbooks import PlannedStep
+from remediator.model.incident import CLOSED, Decision, Incident, Mode, Reason, State, Verb
+from remediator.model.playbooks import PlannedStep
 from tests.simulation.memory import Memory
 from tests.simulation.plan import PLAYBOOKS, SitePlan, What
 from tests.simulation.world import POWER, Act, World

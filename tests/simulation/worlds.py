@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from remediator.incident import Mode
+from remediator.model.incident import Mode
 from tests.simulation.plan import PLAYBOOKS, Answering, Cure, Plan, ServerPlan, SitePlan, Trouble, What
 
 T = TypeVar("T")

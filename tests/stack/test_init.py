@@ -18,7 +18,7 @@ from core.environment import env_file
 from core.secrets import Secret
 from core.sites import load
 from exporter.site_options import SiteOptions, TopOptions
-from remediator.schema import targets
+from remediator.configuration.schema import targets
 from stack.alerting import site_mail_to
 from stack.configure.answers import Answers, Mail, name_of, whole_url
 from stack.configure.beginning import env_text

@@ -139,7 +139,8 @@ def test_a_question_is_shown_with_its_evidence_and_approved_by_its_number(tmp_pa
         typed.at_work.wait("www", "recovered", 20)
         assert len(typed.at_work.ledger.lines()) == 1
         assert "answered already, or is not asked any more" in typed.fails("approve", "1", "--by", "Ada")
-        assert typed.fails("deny", "99", "--by", "Ada") == "no such question: ./sitemedic approvals shows what is asked"
+        refused = typed.fails("deny", "99", "--by", "Ada")
+        assert refused == "no such question: ./sitemedic approvals shows what is asked"
 
 
 def test_what_is_denied_is_a_humans(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from core.servers import connect
 from core.servers.ssh import SshConnector
 from core.sites import load
 from remediator.actions import ACTIONS
-from remediator.actions.action import Progress, Target, World
+from remediator.configuration.schema import targets
+from remediator.model.action import Progress, Target, World
 from remediator.readiness import plan_of, servers
-from remediator.schema import targets
 from stack.errors import StackError
 from stack.parts import PARTS
 from stack.server_cli import server_group

@@ -6,7 +6,7 @@ import pytest
 
 from core.faults import ConfigError
 from remediator.errors import StoreError
-from remediator.storage import DEFAULT, once_there, storage_url
+from remediator.store.storage import DEFAULT, once_there, storage_url
 from stack.containers import DATABASE, remediator_environment
 from stack.home import Home
 from stack.services import services

@@ -1,0 +1,1 @@
+"""`./sitemedic check`: targets probed once, told to a person."""

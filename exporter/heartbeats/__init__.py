@@ -1,0 +1,1 @@
+"""Sites that call us: a cron job says that it ran, and silence is the alert."""

@@ -1,0 +1,1 @@
+"""What an answer is matched with, compiled when it is read: RE2 patterns, and CEL over JSON."""

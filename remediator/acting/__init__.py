@@ -1,0 +1,1 @@
+"""Attempts: claimed, worked stage by stage, proved."""

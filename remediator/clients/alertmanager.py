@@ -1,0 +1,110 @@
+"""Alertmanager's API: takes our alerts, tells what it has counted. Every error is an AlertmanagerError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from remediator.errors import AlertmanagerError
+from remediator.intake.alerts import ALERTS
+from remediator.model.mail_flow import MailCounts
+
+TIMEOUT = (2.0, 5.0)
+SILENCED_PATH = (
+    "/api/v2/alerts?silenced=true&active=false&inhibited=false&unprocessed=false"
+    "&filter=alertname%3D~%22SiteDown%7CContainerDown%22"
+)
+_EMAIL = re.compile(r'^(alertmanager_notif\w+_total)\{[^}]*integration="email"[^}]*\} (\S+)', re.MULTILINE)
+_PROCESS = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
+_CONFIGURED = re.compile(r"^alertmanager_config_hash (\S+)", re.MULTILINE)
+
+
+class AlertmanagerClient:
+    """One Alertmanager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._mails: tuple[tuple[str, float], bool] | None = None
+
+    def post(self, alerts: list[dict[str, Any]]) -> None:
+        """Post alerts."""
+        self._ask("POST", "/api/v2/alerts", alerts)
+
+    def silenced_sites(self, timeout: tuple[float, float] = TIMEOUT) -> frozenset[str]:
+        """Return the sites of which somebody has silenced SiteDown, or ContainerDown before it fires.
+
+        While SiteDown fires, ContainerDown is inhibited and says nothing here.
+        """
+        every = self._ask("GET", SILENCED_PATH, timeout=timeout).json
+        try:
+            alerts = every()
+            found = {str(one["labels"]["site"]) for one in alerts if _is_silenced(one)}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise AlertmanagerError("Alertmanager does not tell its silences") from error
+        return frozenset(found)
+
+    def mail_counts(self) -> MailCounts | None:
+        """Return what it has counted for e-mail; None where it has nobody to mail to."""
+        text = self._ask("GET", "/metrics").text
+        process, configured = _PROCESS.search(text), _CONFIGURED.search(text)
+        if process is None:
+            raise AlertmanagerError("Alertmanager's metrics do not tell when it was started")
+        counts = _counts(text, float(process[1]))
+        version = (configured[1] if configured else "", counts.process)
+        if self._mails is None or self._mails[0] != version:
+            self._mails = version, self._has_mail()
+        return counts if self._mails[1] else None
+
+    def _has_mail(self) -> bool:
+        try:
+            config = self._ask("GET", "/api/v2/status").json()["config"]["original"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise AlertmanagerError("Alertmanager does not tell its configuration") from error
+        return "email_configs:" in str(config)
+
+    def _ask(
+        self, method: str, path: str, body: object = None, timeout: tuple[float, float] = TIMEOUT
+    ) -> requests.Response:
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                answer = session.request(
+                    method, f"{self._url}{path}", json=body, timeout=timeout, allow_redirects=False
+                )
+        except requests.RequestException as error:
+            raise AlertmanagerError(f"no answer from Alertmanager: {type(error).__name__}") from error
+        if answer.status_code != 200:
+            raise AlertmanagerError(f"Alertmanager answered {answer.status_code}")
+        return answer
+
+
+def _is_silenced(alert: Mapping[str, Any]) -> bool:
+    labels = alert["labels"]
+    return bool(alert["status"]["silencedBy"]) and labels["alertname"] in ALERTS and "site" in labels
+
+
+def _counts(text: str, process: float) -> MailCounts:
+    """Sum each counter over its other labels: newer versions add `reason` and `receiver_name`."""
+    found: dict[str, float] = {}
+    for name, value in _EMAIL.findall(text):
+        found[name] = found.get(name, 0.0) + float(value)
+
+    def count(name: str) -> float:
+        return found.get(f"alertmanager_{name}_total", 0.0)
+
+    return MailCounts(
+        process=process,
+        begun=count("notifications"),
+        given_up=count("notifications_failed"),
+        requests=count("notification_requests"),
+        failed=count("notification_requests_failed"),
+    )
+
+
+def rfc3339(time: float) -> str:
+    """Write unix seconds as Alertmanager reads them."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The remediator's part of `sites.yml`, from its keys to the policy that a decision reads."""

@@ -1,0 +1,1 @@
+"""Alertmanager's notifications, read and stored."""
