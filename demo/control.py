@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from core.secrets import Secret
-from core.web import bearer_matches
+from core.web.bearer import bearer_matches
 from demo import docker_cli, wrapper
 from demo.docker_cli import Answer
 from demo.machine import Machine, MachineError, Power

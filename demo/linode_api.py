@@ -22,7 +22,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from core.logs import fields
 from core.secrets import Secret
-from core.web import bearer_matches
+from core.web.bearer import bearer_matches
 from demo.linode_control import Control, RefusedError
 from demo.linode_faults import Faults, error_answer, faulty_answer
 from demo.linode_filter import USUAL_PAGE, BadRequestError, page, select

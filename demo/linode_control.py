@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from core.secrets import Secret
-from core.web import bearer_matches
+from core.web.bearer import bearer_matches
 from demo.linode_faults import Faults
 from demo.linode_filter import BadRequestError
 from demo.linode_state import Account

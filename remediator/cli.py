@@ -17,8 +17,8 @@ from core.flags import listen_address, log_flags, web_config_file
 from core.secrets import Secret, from_environment
 from core.servers.schema import PART as SERVERS
 from core.sites import Part
-from core.web import password_fault
-from core.web_live import LiveWebConfig
+from core.web.bearer import password_fault
+from core.web.live import LiveWebConfig
 from remediator.clients.linode import DEFAULT_URL, LinodeAPI
 from remediator.configuration.schema import PART
 from remediator.errors import RemediatorError

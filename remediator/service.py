@@ -17,7 +17,7 @@ from core.logs import fields
 from core.secrets import Secret
 from core.servers import connect
 from core.sites import Document, Part, load
-from core.web_live import LiveWebConfig
+from core.web.live import LiveWebConfig
 from remediator.acting.attempts import Attempts, Workshop
 from remediator.actions import ACTIONS
 from remediator.clients.alertmanager import AlertmanagerClient

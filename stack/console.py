@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.faults import ConfigError, Fault, quoted
-from core.web_live import LiveWebConfig
+from core.web.live import LiveWebConfig
 
 CONSOLE_WEB = "CONSOLE_WEB_CONFIG_FILE"
 """Its web-config.yml: TLS, and passwords before its own."""

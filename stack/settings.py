@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from core.faults import ConfigError, Fault
 from core.files import write_first
 from core.secrets import Secret, from_environment, read_secret_file
-from core.web import password_fault
+from core.web.bearer import password_fault
 from stack.console import ConsoleSettings, console_settings
 from stack.receivers import LINES, ReceiverSettings
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from core.web_live import LiveWebConfig
-from core.web_tls import LiveContext
+from core.web.live import LiveWebConfig
+from core.web.tls import LiveContext
 from exporter.health import Health
 from exporter.web.heartbeat import passes
 

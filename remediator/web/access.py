@@ -16,7 +16,7 @@ from flask import Flask, abort, g, jsonify, redirect, render_template, request, 
 from flask.typing import ResponseReturnValue
 
 from core.secrets import Secret
-from core.web import bearer_matches
+from core.web.bearer import bearer_matches
 from remediator.service import Settings
 
 OPEN = frozenset(

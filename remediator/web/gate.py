@@ -16,9 +16,9 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 
 from core.logs import fields
-from core.web import bearer_matches
-from core.web_live import WebRules
-from core.web_users import Users
+from core.web.bearer import bearer_matches
+from core.web.live import WebRules
+from core.web.users import Users
 from remediator.service import Remediator, Settings
 from remediator.web.access import for_programs
 from remediator.web.throttle import Throttle

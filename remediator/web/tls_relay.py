@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.logs import fields
-from core.web_live import LiveWebConfig
+from core.web.live import LiveWebConfig
 
 log = logging.getLogger(__name__)
 CHUNK = 65536

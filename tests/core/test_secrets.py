@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from core.faults import ConfigError
 from core.secrets import Secret, from_environment, read_secret_file
-from core.web import bearer_matches
+from core.web.bearer import bearer_matches
 
 
 class Holder(BaseModel):

@@ -10,7 +10,7 @@ import yaml
 
 from core.allowance import Allowance
 from core.faults import ConfigError
-from core.web_live import LiveWebConfig
+from core.web.live import LiveWebConfig
 from tests.exporter.test_web_security import TLS, certify, hashed
 
 

@@ -5,7 +5,7 @@ import bcrypt
 import pytest
 
 from core.secrets import Secret
-from core.web_users import MOST_REMEMBERED, Users
+from core.web.users import MOST_REMEMBERED, Users
 
 
 def header(user: str, password: str) -> str:

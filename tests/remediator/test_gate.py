@@ -11,8 +11,8 @@ import requests
 import yaml
 from flask.testing import FlaskClient
 
-from core.web_live import LiveWebConfig
-from core.web_users import Users
+from core.web.live import LiveWebConfig
+from core.web.users import Users
 from remediator.server import THREADS
 from remediator.web import create_app
 from remediator.web.access import OPEN

@@ -15,7 +15,7 @@ import pytest
 import trustme
 import yaml
 
-from core.web_live import LiveWebConfig
+from core.web.live import LiveWebConfig
 from remediator.web.handed import HandedServer
 from remediator.web.tls_relay import Limits, TLSRelay
 from tests.exporter.test_web_security import TLS, certify

@@ -11,9 +11,9 @@ from core.allowance import Allowance
 from core.faults import ConfigError
 from core.files_watch import FileWatcher
 from core.logs import fields
-from core.web_config import WebConfig, read_web_config
-from core.web_tls import LiveContext, server_context
-from core.web_users import Users
+from core.web.config import WebConfig, read_web_config
+from core.web.tls import LiveContext, server_context
+from core.web.users import Users
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from core.secrets import Secret
 from core.sites import Options
 from core.sites.validate import validate
 from core.sites.yaml_file import read_yaml
-from core.web_users import hash_fault
+from core.web.users import hash_fault
 
 _FIXED_HEADERS = {"X-Content-Type-Options": ("nosniff",), "X-Frame-Options": ("deny", "sameorigin")}
 _FREE_HEADERS = ("Strict-Transport-Security", "X-XSS-Protection", "Content-Security-Policy")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.faults import ConfigError
-from core.web_config import TLSServer
+from core.web.config import TLSServer
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,

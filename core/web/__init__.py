@@ -1,0 +1,1 @@
+"""What the two services' web servers share: a web-config.yml in force, TLS, users, tokens."""
