@@ -27,7 +27,7 @@ SQLITES_OWN = {
     "test_a_database_that_cannot_be_is_told",
     "test_no_sqlite_only_sql_stands_outside_its_own_file",
     "test_writing_is_durable_and_readers_are_not_held_up",
-    "test_a_locked_database_is_a_503_within_a_second_and_work_goes_on_after",
+    "test_a_locked_database_is_a_503_soon_and_work_goes_on_after",
     "test_a_full_disk_is_a_503_and_leaves_nothing_half_done",
 }
 

@@ -16,10 +16,10 @@ from remediator.actions.boot_linode import BootLinode
 from remediator.actions.power import PowerAction
 from remediator.actions.reboot_linode import RebootLinode
 from remediator.clients.linode import LinodeAPI
+from remediator.configuration import playbook_options
 from remediator.configuration.schema import PART
-from remediator.model import playbooks
 from remediator.model.action import Marks, Progress, Step, Target, World
-from remediator.model.playbooks import PlannedStep
+from remediator.model.playbooks import BUILT_IN, PlannedStep
 from remediator.model.seen import Look
 from remediator.server import serve
 from remediator.service import Remediator, Settings
@@ -94,7 +94,8 @@ def main(folder: Path, point: str, action: str, exporter: str, port: int) -> Non
     found.point = point
     if action not in power_actions:
         upgraded = PlannedStep("restart_container", action, at_most=2)
-        playbooks.BUILT_IN = replace(playbooks.BUILT_IN, answers_wrongly=(upgraded,), does_not_answer=())
+        built_in = replace(BUILT_IN, answers_wrongly=(upgraded,), does_not_answer=())
+        playbook_options.BUILT_IN = built_in
     power.EVENT_SECONDS = 1.5
     linode = os.environ.get("FAKE_LINODE")
     settings = Settings(
