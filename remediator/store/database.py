@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Insert, delete, insert, select, update
+from sqlalchemy import Connection, CursorResult, Insert, delete, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from remediator.errors import StoreError
@@ -120,8 +120,16 @@ class Store:
         checkpoint(self._engine)
 
     def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
+        """Close every connection; one that a thread still uses, once that gives it back."""
+        pool = self._engine.pool
+        self._engine.dispose()  # another pool takes its place
+        event.listen(pool, "checkin", _end)
+
+
+def _end(connection: Any, _record: object) -> None:
+    """Close what comes back to a pool that is no more."""
+    if connection is not None:
+        connection.close()
 
 
 def insert_unless_there(connection: Connection, statement: Insert) -> CursorResult[Any] | None:

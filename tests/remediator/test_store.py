@@ -206,3 +206,15 @@ def test_a_decision_that_is_no_news_is_not_stored_again(store: Store) -> None:
             assert store_incidents.keep_decision(connection, incident, wait, NOW) is (turn == 0)
         assert connection.execute(text("SELECT count(*) FROM decisions")).scalar() == 1
         assert connection.execute(INCIDENTS.select()).one().state == State.OPEN
+
+
+def test_a_connection_in_use_when_all_are_closed_is_closed_once_it_is_given_back(tmp_path: Path) -> None:
+    store = Store(storage_url(tmp_path))
+    store.prepare()
+    with store.read() as connection:
+        used = connection.connection.driver_connection
+        store.close()
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    assert used is not None
+    with pytest.raises(Exception, match="closed"):
+        used.cursor()
