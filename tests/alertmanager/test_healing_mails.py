@@ -188,6 +188,7 @@ def threads(mails: Sequence[Mail]) -> set[str]:
     return {str(mail.message["References"]) for mail in mails}
 
 
+@pytest.mark.full
 def test_from_down_over_a_question_and_a_failure_to_recovered_it_is_one_thread_of_few_mails(
     scene: Scene,
 ) -> None:
@@ -232,6 +233,7 @@ def test_two_hundred_incidents_of_a_server_are_a_few_mails(scene: Scene) -> None
     assert told == MANY, "one alert of each incident"
 
 
+@pytest.mark.full
 def test_a_storm_is_one_mail_that_says_that_nothing_is_healed(scene: Scene) -> None:
     five = ("s1", "s2", "s3", "s4", "s5")
     numbers = scene.opened(*five, outage="most-sites")

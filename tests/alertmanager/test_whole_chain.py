@@ -49,6 +49,7 @@ def recovers(chain: Chain, web: Site, seconds: float = 60) -> None:
     assert chain.prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
 
 
+@pytest.mark.full
 def test_reasons_edits_names_and_a_killed_exporter_tell_nobody_a_second_time(
     tmp_path: Path, www: Site
 ) -> None:

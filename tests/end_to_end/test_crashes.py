@@ -180,6 +180,7 @@ def test_a_remediator_killed_at_any_point_is_followed_by_one_that_repeats_nothin
     assert len(incident["attempts"]) == 1  # type: ignore[arg-type]
 
 
+@pytest.mark.full
 def test_an_attempt_whose_configuration_has_gone_is_ended_and_not_repeated(lab: Lab) -> None:
     lab.post()
     until(lambda: WHEN["during the act"](lab), 30, "the act", every=0.005)

@@ -144,6 +144,7 @@ def lab(folder: Path, smtp_port: int, sites: dict[str, Any], **environ: str) -> 
         yield found
 
 
+@pytest.mark.full
 def test_what_lasts_is_mailed_when_the_mail_server_is_back_and_what_came_and_went_in_one_digest(
     tmp_path: Path,
 ) -> None:
