@@ -92,7 +92,7 @@ def sshd(folder: Path, docker: Docker) -> Iterator[str]:
         "".join(f"ListenAddress {one}:{port}\n" for one in addresses) + f"HostKey {folder}/host_key\n"
         f"AuthorizedKeysFile {folder}/user_key.pub\nPidFile none\nStrictModes no\nUsePAM no\nUseDNS no\n"
         f"PermitRootLogin prohibit-password\nPasswordAuthentication no\nMaxStartups 200\n"
-        f'SetEnv PATH="{docker.path}"\n'
+        f'SetEnv PATH="{docker.path}" HOME="{folder}"\n'  # bash would read ~/.bashrc: that is no part of it
     )
     command = ("nice", "-n", "19", str(program), "-D", "-e", "-f", str(configuration))
     with running("sshd", command, port, folder):

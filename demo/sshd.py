@@ -156,6 +156,7 @@ class Sshd:
             "PrintMotd no",
             "PrintLastLog no",
             "LoginGraceTime 20",
+            f"SetEnv HOME={_quoted(self.folder)}",  # a login shell reads ~/.bashrc, which may wait: not here
         ]
         # Since 9.8 whoever only looks whether the port answers is shut out; older ones don't know this word.
         for extra in (["PerSourcePenalties no"], []):

@@ -113,8 +113,11 @@ class SshServer:
             "PermitRootLogin prohibit-password",
             "PasswordAuthentication no",
         ]
-        if self.environment:
-            lines.append("SetEnv " + " ".join(f'{key}="{value}"' for key, value in self.environment.items()))
+        environment = {
+            "HOME": str(self.folder),
+            **self.environment,
+        }  # bash reads ~/.bashrc, which may wait
+        lines.append("SetEnv " + " ".join(f'{key}="{value}"' for key, value in environment.items()))
         (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")
 
     def _answers(self) -> bool:

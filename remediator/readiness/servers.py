@@ -56,42 +56,54 @@ def look(plan: ServerPlan, world: World) -> list[Check]:
 def _inside(plan: ServerPlan, connector: Connector) -> Iterator[Check]:
     server, allowed = plan.server, None
     if server.ssh is not None:
-        allowed, check = _wrapper(plan, connector)
-        yield check
+        try:
+            allowed = wrapper.ask(connector, server.name)
+        except ActionError as error:
+            yield _no_command(server.name, server.ssh, error)
+            if error.reason is Reason.TIMEOUT:
+                return  # whatever else is asked there would wait as long
+        else:
+            yield _wrapper(plan, server.ssh, allowed)
     yield from _containers(plan, connector, allowed)
     for hook in plan.hooks:
         yield _hook(server.name, hook, allowed)
 
 
-def _wrapper(plan: ServerPlan, connector: Connector) -> tuple[wrapper.Allowed | None, Check]:
-    server = plan.server
-    name, mend = server.name, f"./sitemedic server setup {server.name} prints what to put there"
-    try:
-        allowed = wrapper.ask(connector, name)
-    except ActionError as error:
-        return None, Check(Name.WRAPPER, False, error.message, mend, name)
+def _no_command(server: str, ssh: SshSettings, error: ActionError) -> Check:
+    """Say why the first command there gave nothing: sshd lets us in, and the login shell waits, say."""
+    mend = f"./sitemedic server setup {server} prints what to put there"
+    if error.reason is Reason.TIMEOUT:
+        mend = (
+            f"try: {_by_hand(ssh, 'true')}. Where that hangs too, see what {ssh.user}'s shell reads before a "
+            "command (bash: ~/.bashrc) or give the account /bin/sh, which reads nothing"
+        )
+    return Check(Name.WRAPPER, False, error.message, mend, server)
+
+
+def _wrapper(plan: ServerPlan, ssh: SshSettings, allowed: wrapper.Allowed | None) -> Check:
+    name = plan.server.name
+    mend = f"./sitemedic server setup {name} prints what to put there"
     if allowed is None:
-        assert server.ssh is not None
         text = (
-            f"no forced command: whoever has the key may do everything that {server.ssh.user} may there; "
+            f"no forced command: whoever has the key may do everything that {ssh.user} may there; "
             "with Docker that is as much as root"
         )
-        return None, Check(Name.WRAPPER, None, text, mend, name)
+        return Check(Name.WRAPPER, None, text, mend, name)
     if allowed.version != wrapper.VERSION:
         text = f"the wrapper there has version {allowed.version}, this Sitemedic's is {wrapper.VERSION}"
         if allowed.version < wrapper.SHOWS_CONTAINERS:
             text += "; the exporter sees no container through it"
-        return allowed, Check(Name.WRAPPER, None, text, mend, name)
+        return Check(Name.WRAPPER, None, text, mend, name)
     if allowed.faults:
         text = f"{wrapper.ALLOWED}: {'; '.join(allowed.faults[:5])}"
-        return allowed, Check(Name.WRAPPER, None, text, "correct these lines there", name)
+        return Check(Name.WRAPPER, None, text, "correct these lines there", name)
     unseen = [line for line in plan.watched if line not in allowed.lines]
     if unseen:
         text = f"containers of sites.yml are not shown: {wrapper.ALLOWED} has no line {', '.join(unseen[:5])}"
-        return allowed, Check(Name.WRAPPER, None, text, mend, name)
+        return Check(Name.WRAPPER, None, text, mend, name)
     count = len(allowed.lines)
     text = f"the key may do {count} {'thing' if count == 1 else 'things'} only"
-    return allowed, Check(Name.WRAPPER, True, text, server=name)
+    return Check(Name.WRAPPER, True, text, server=name)
 
 
 def _containers(plan: ServerPlan, connector: Connector, allowed: wrapper.Allowed | None) -> Iterator[Check]:
@@ -191,10 +203,10 @@ def _changed(ssh: SshSettings) -> str:
     )
 
 
-def _by_hand(ssh: SshSettings) -> str:
+def _by_hand(ssh: SshSettings, *command: str) -> str:
     key = ["-i", str(ssh.key_file)] if ssh.key_file is not None else []
     port = ["-p", str(ssh.port)] if ssh.port != 22 else []
-    return shlex.join(["ssh", *key, *port, f"{ssh.user}@{ssh.host}"])
+    return shlex.join(["ssh", *key, *port, f"{ssh.user}@{ssh.host}", *command])
 
 
 def _parted(text: str, at: str, otherwise: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """What is found wrong with a server before it is needed, and the mend: a real sshd, a Docker in small."""
 
 import os
+import pwd
 import subprocess
 import time
 from collections.abc import Iterator
@@ -175,6 +176,23 @@ def test_a_docker_that_does_not_answer_is_told_once(place: Place, script: str, w
     check = failed(place.look("nginx", "shop", "wiki"), "docker")
     assert words in check.detail
     assert mend in check.mend
+
+
+@pytest.mark.skipif(Path(pwd.getpwuid(os.geteuid()).pw_shell).name != "bash", reason="bash reads ~/.bashrc")
+def test_a_login_shell_that_waits_is_told_as_that_and_docker_is_not_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrapper, "LOOK_SECONDS", 3.0)
+    (tmp_path / ".bashrc").write_text("sleep 60\n")
+    with running_ssh_server(tmp_path / "ssh", {"HOME": str(tmp_path)}) as server:
+        target = Target("shop", server.server(), container="shop")
+        found = servers.look(ServerPlan(target.server, (target,)), World(connect, None, time.time))
+    check = failed(found, "wrapper")
+    assert "did not end in time" in check.detail
+    assert check.mend.startswith(f"try: ssh -i {server.key_file} -p {server.port} ")
+    assert "@127.0.0.1 true. Where that hangs too, see what " in check.mend
+    assert "(bash: ~/.bashrc)" in check.mend
+    assert not [one for one in found if one.check in ("docker", "container")]
 
 
 def test_a_hook_needs_the_wrapper_and_a_line(place: Place) -> None:
