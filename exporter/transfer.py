@@ -39,6 +39,8 @@ _SENTENCES = {
 _OF_HTTP2 = {pycurl.E_HTTP2, 92}
 _PROXY = {97, pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_PROXY}
 _CLOSED = {pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE}
+_GAVE_UP = "nghttp2 shuts down connection"
+"""libcurl's words for an answer that is not HTTP/2. Without a further byte only the timeout ends its transfer."""
 _CUT_STREAM = re.compile(r"send failure|recv failure|reset by server|broken pipe", re.IGNORECASE)
 _GARBLED = re.compile(r"chunk|hexadecimal|header|nul byte|malformed|invalid", re.IGNORECASE)
 _CUT_HANDSHAKE = re.compile(
@@ -117,6 +119,8 @@ def failure(curl: Any, ending: Ending, *, secure: bool, proxied: bool = False) -
     code, message = ending
     if proxied and _is_of_proxy(curl, code):
         return Reason.ERROR, f"the proxy did not let the probe through ({_plain(message)})"
+    if code == pycurl.E_OPERATION_TIMEDOUT and message.startswith(_GAVE_UP):
+        code = pycurl.E_HTTP2
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return Reason.TIMEOUT, _stalled(curl, secure)
     if code == pycurl.E_COULDNT_CONNECT:

@@ -11,6 +11,7 @@ from benchmarks.faults.peer import Peer, Script
 
 _DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
 _END_STREAM, _END_HEADERS = 1, 4
+_ACK = 1
 _PREFACE = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 Pairs = dict[str, str]
 WELL: Pairs = {":status": "200", "content-type": "application/grpc"}
@@ -41,6 +42,7 @@ def health(serving: int, status: str = "0") -> bytes:
 
 
 SETTINGS = frame(_SETTINGS, 0, 0)
+_GARBLED = frame(_HEADERS, _END_HEADERS, 1, b"\xff" * 40)
 
 
 def asked(peer: Peer) -> None:
@@ -53,6 +55,12 @@ def asked(peer: Peer) -> None:
             return
 
 
+def acknowledged(peer: Peer) -> None:
+    """Read until the client says that it knows the settings."""
+    while (head := peer.exactly(9)) and (head[3], head[4]) != (_SETTINGS, _ACK):
+        peer.exactly(int.from_bytes(head[:3], "big"))
+
+
 def replies(*pieces: bytes, then: Callable[[Peer], None] = Peer.wait) -> Script:
     """Read the request and send pieces; then wait until the client has gone, or do what `then` does."""
 
@@ -61,6 +69,18 @@ def replies(*pieces: bytes, then: Callable[[Peer], None] = Peer.wait) -> Script:
         for piece in pieces:
             peer.say(piece)
         then(peer)
+
+    return script
+
+
+def late(piece: bytes) -> Script:
+    """Read the request, and send `piece` when the client has read the settings; then wait until it has gone."""
+
+    def script(peer: Peer) -> None:
+        asked(peer)
+        acknowledged(peer)
+        peer.say(piece)
+        peer.wait()
 
     return script
 
@@ -103,7 +123,8 @@ GRPC = {
     "http-1": _grpc(spoken(says(answer()))),
     "noise": _grpc(noise()),
     "noise-frames": _grpc(noise(SETTINGS)),
-    "headers-garbled": _said(frame(_HEADERS, _END_HEADERS, 1, b"\xff" * 40)),
+    "headers-garbled": _said(_GARBLED, ends=False),
+    "headers-garbled-late": _grpc(spoken(late(_GARBLED)), ends=False),
     "frame-overlong": _said(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01" + bytes(70_000)),
     "goes-away": _grpc(spoken(replies(frame(_GOAWAY, 0, 0, struct.pack("!II", 0, 2)), then=Peer.close))),
     "resets-stream": _said(frame(_RST, 0, 1, struct.pack("!I", 2))),

@@ -116,11 +116,11 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
             attempt.log.add("Asked for the health", to=address.text, port=web.port, curl_code=ending.code,
                             grpc_status=answer.headers.get("grpc-status"))  # fmt: skip
         if ending.code and "grpc-status" not in answer.headers:
-            late = ending.code == pycurl.E_OPERATION_TIMEDOUT
-            reading.facts = GRPCFacts(_DEADLINE_EXCEEDED if late else _UNAVAILABLE, asked=True)
             if len(answer.body) > _LARGEST:
                 reading.fail(Reason.PROTOCOL, f"the answer is no health check's: more than {_LARGEST} bytes")
             reading.fail(*failure(curl, ending, secure=secure))
+            late = reading.reason is Reason.TIMEOUT and ending.code == pycurl.E_OPERATION_TIMEDOUT
+            reading.facts = GRPCFacts(_DEADLINE_EXCEEDED if late else _UNAVAILABLE, asked=True)
         else:
             _judge(reading, answer, int(curl.getinfo(pycurl.RESPONSE_CODE)), secure)
     finally:
