@@ -40,7 +40,7 @@ _OF_HTTP2 = {pycurl.E_HTTP2, 92}
 _PROXY = {97, pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_PROXY}
 _CLOSED = {pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE}
 _GAVE_UP = "nghttp2 shuts down connection"
-"""libcurl's words for an answer that is not HTTP/2. Without a further byte only the timeout ends its transfer."""
+"""libcurl's words for an answer that is not HTTP/2; without a further byte only the timeout ends it."""
 _CUT_STREAM = re.compile(r"send failure|recv failure|reset by server|broken pipe", re.IGNORECASE)
 _GARBLED = re.compile(r"chunk|hexadecimal|header|nul byte|malformed|invalid", re.IGNORECASE)
 _CUT_HANDSHAKE = re.compile(

@@ -74,7 +74,7 @@ def replies(*pieces: bytes, then: Callable[[Peer], None] = Peer.wait) -> Script:
 
 
 def late(piece: bytes) -> Script:
-    """Read the request, and send `piece` when the client has read the settings; then wait until it has gone."""
+    """Read the request and the word that the settings are known, then send `piece`, and wait."""
 
     def script(peer: Peer) -> None:
         asked(peer)
