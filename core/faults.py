@@ -47,3 +47,11 @@ class ConfigError(Exception):
     def single(cls, file: str, path: str, message: str) -> "ConfigError":
         """Make an error of one fault."""
         return cls([Fault(file, path, message)])
+
+    @classmethod
+    def unforeseen(cls, file: str, error: Exception) -> "ConfigError":
+        """Make an error of what nobody thought of; what it says itself may hold a secret, and stays out."""
+        said = f"could not be taken for a fault of Sitemedic itself ({type(error).__name__})"
+        return cls.single(
+            file, "", f"{said}: its log says where; undo the last change of the file, and report it"
+        )

@@ -58,19 +58,25 @@ class Reloader:
         try:
             # In a thread: 10,000 sites take seconds to read, and probes must not wait for that.
             configuration = await asyncio.to_thread(self._read)
+            self._exporter.apply(configuration)
         except ConfigError as error:
-            self._exporter.health.reloaded(successful=False)
-            await self._watch([*self._exporter.configuration.files, *self._faulty(error)], started)
-            _log.warning(
-                "configuration refused; the old one keeps running",
-                extra=fields(file=self._path, faults=len(error.faults), first=str(error.faults[0])),
-            )
-            return error
-        self._exporter.apply(configuration)
+            return await self._refuse(error, started)
+        except Exception as error:  # noqa: BLE001 - whatever it was, who asked is told
+            _log.exception("a fault of the exporter itself", extra=fields(file=self._path))
+            return await self._refuse(ConfigError.unforeseen(self._path.name, error), started)
         self._exporter.health.reloaded(successful=True)
         await self._watch(configuration.files, started)
         _log.info("configuration taken up", extra=fields(file=self._path, sites=len(configuration.sites)))
         return None
+
+    async def _refuse(self, error: ConfigError, started: int) -> ConfigError:
+        self._exporter.health.reloaded(successful=False)
+        await self._watch([*self._exporter.configuration.files, *self._faulty(error)], started)
+        _log.warning(
+            "configuration refused; the old one keeps running",
+            extra=fields(file=self._path, faults=len(error.faults), first=str(error.faults[0])),
+        )
+        return error
 
     def _read(self) -> Configuration:
         configuration = read(self._path, self._parts)

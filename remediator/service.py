@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -151,21 +152,29 @@ class Remediator:
         return taken
 
     def reload(self) -> None:
-        """Take sites.yml anew, all or nothing; raise ConfigError and keep the old one where it has faults."""
+        """Take sites.yml anew, all or nothing; raise ConfigError, whatever it was, and keep the old one."""
         with self._reloading:
             try:
                 document, policy = self._load()
+                self.readiness.take(document)
+                self._watcher.watch(document.files)
             except ConfigError as error:
-                self.metrics.reload_ok.set(0)
-                self.metrics.problem("reload")
-                log.error("sites.yml not taken, the old one stays", extra=fields(faults=str(error)))
+                self._not_taken(error)
                 raise
+            except Exception as error:
+                unforeseen = ConfigError.unforeseen(self.settings.config_file.name, error)
+                self._not_taken(unforeseen, error)
+                raise unforeseen from error
             self._document, self._policy = document, policy
-            self._watcher.watch(document.files)
             self.metrics.reload_ok.set(1)
-        self.readiness.take(self._document)
         log.info("sites.yml taken", extra=fields(sites=len(policy.sites)))
         self.reconciler.wake()
+
+    def _not_taken(self, error: ConfigError, cause: Exception | None = None) -> None:
+        self.metrics.reload_ok.set(0)
+        self.metrics.problem("reload")
+        told = fields(faults=str(error))
+        log.error("sites.yml not taken, the old one stays", extra=told, exc_info=cause)
 
     def ready(self) -> str | None:
         """Return why the service is not ready, None where it is."""
@@ -227,14 +236,8 @@ class Remediator:
         while not self._stopping.wait(RELOAD_EVERY):
             self.settings.web.look()
             if self._watcher.changed():
-                try:
+                with suppress(ConfigError):  # told by reload; the next change is the next try
                     self.reload()
-                except ConfigError:
-                    continue  # told by reload
-                except Exception:  # whatever it was, the next change of the file is to be taken
-                    self.metrics.reload_ok.set(0)
-                    self.metrics.problem("reload")
-                    log.exception("sites.yml not taken, the old one stays")
 
     def _servers_at_work(self) -> set[str]:
         """Return the servers that something is being done on now: nobody else looks at them meanwhile."""

@@ -120,6 +120,41 @@ def test_a_storm_of_reloads_shares_its_readings(tmp_path: Path, monkeypatch: pyt
     run(scenario())
 
 
+def breaks(path: Path, parts: Sequence[Part]) -> Configuration:
+    raise RuntimeError("nobody thought of this")
+
+
+def test_a_fault_that_nobody_thought_of_is_a_refusal_and_ends_no_following_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "sites.yml"
+
+    async def scenario() -> None:
+        write(file, sites(Site(1), "shop"))
+        running = ExporterItself(configuration.read(file, [PART]), Probers.start(), Health())
+        reloader = Reloader(running, file, [PART], poll_every=0.05)
+        following = asyncio.create_task(reloader.follow_files())
+        try:
+            with monkeypatch.context() as broken:
+                broken.setattr(reload, "read", breaks)
+                asked = await asyncio.gather(*(reloader.reload() for _ in range(3)), return_exceptions=True)
+                for refused in asked:
+                    said = "sites.yml: could not be taken for a fault of Sitemedic itself (RuntimeError)"
+                    assert str(refused).startswith(said)
+                told = caplog.text.count(REFUSED)
+                write(file, sites(Site(1), "unseen"))
+                await asyncio.to_thread(until, lambda: caplog.text.count(REFUSED) > told, 30, "another try")
+                assert [one.name for one in running.configuration.sites] == ["shop"]
+            write(file, sites(Site(1), "new"))
+            await asyncio.to_thread(until, lambda: list(running.states) == ["new"], 30, "the new file")
+        finally:
+            following.cancel()
+            await running.stop()
+
+    run(scenario())
+    assert "nobody thought of this" in caplog.text
+
+
 def test_everyone_in_a_storm_of_reloads_is_answered_alike(tmp_path: Path) -> None:
     with site() as told, exporter(tmp_path, sites(told, *(f"s{n}" for n in range(200)))) as running:
         running.write(sites(told, "shop"))

@@ -122,12 +122,29 @@ def test_a_changed_file_is_taken_by_itself(at_work: Lab) -> None:
     until(lambda: at_work.remediator.policy().sites["www"].target.label == "caddy", 5, "the new file")  # type: ignore[union-attr]
 
 
+def breaks() -> None:
+    raise RuntimeError("nobody thought of this")
+
+
+def test_a_reload_that_fails_for_a_fault_of_ours_says_so_and_keeps_the_old_file(
+    idle: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(idle.remediator, "_load", breaks)
+        answer = idle.client.post("/-/reload", headers=API)
+    assert answer.status_code == 500
+    assert answer.text.startswith("sites.yml: could not be taken for a fault of Sitemedic itself")
+    assert "nobody thought of this" not in answer.text
+    assert "nobody thought of this" in caplog.text
+    assert idle.metric("sitemedic_remediator_config_last_reload_successful") == 0
+    assert idle.remediator.policy().sites["www"].target is not None
+    assert idle.client.post("/-/reload", headers=API).status_code == 200
+    assert idle.metric("sitemedic_remediator_config_last_reload_successful") == 1
+
+
 def test_a_fault_that_nobody_thought_of_ends_no_watching_of_the_file(
     at_work: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks() -> None:
-        raise RuntimeError("nobody thought of this")
-
     with monkeypatch.context() as broken:
         broken.setattr(at_work.remediator, "_load", breaks)
         at_work.sites_file.write_text(SITES.replace("container: nginx", "container: apache"))
