@@ -13,7 +13,7 @@ import click
 
 from core import VERSION, logs
 from core.faults import ConfigError, Fault
-from core.flags import listen_address, log_flags, web_config_file
+from core.flags import config_file, listen_address, log_flags, web_config_file
 from core.secrets import Secret, from_environment
 from core.servers.schema import PART as SERVERS
 from core.sites import Part
@@ -33,10 +33,7 @@ _TIMINGS = {one.name for one in fields(Timing)}
 
 
 @click.command("remediator", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config.file", "config_file", type=click.Path(path_type=Path), default="sites.yml", show_default=True,
-    help="The sites.yml that the exporter reads too.",
-)  # fmt: skip
+@config_file("The sites.yml that the exporter reads too.")
 @listen_address("127.0.0.1:9096")
 @web_config_file
 @click.option(
