@@ -12,12 +12,13 @@ import click
 from core.durations import format_duration
 from remediator.model.findings import read, sentence
 from remediator.model.seen import Look
-from stack.pause_cli import by_option, folder_option, login
+from stack.flags import folder_option
+from stack.pause_cli import by_option, login
 from stack.remediator_api import RemediatorAPI, remediator_api
 
 
 @click.command("approvals")
-@folder_option
+@folder_option()
 def approvals_command(folder: Path) -> None:
     """Show what waits for a person's yes, with what was found on the server."""
     found = remediator_api(folder.resolve()).get("/api/v1/approvals").get("approvals", [])
@@ -30,7 +31,7 @@ def approvals_command(folder: Path) -> None:
 @click.command("approve")
 @click.argument("number", type=click.IntRange(min=1))
 @by_option
-@folder_option
+@folder_option()
 def approve_command(number: int, by: str | None, folder: Path) -> None:
     """Say yes to question NUMBER; every guard is asked again before the act."""
     _answer(remediator_api(folder.resolve()), number, "approved", by)
@@ -39,7 +40,7 @@ def approve_command(number: int, by: str | None, folder: Path) -> None:
 @click.command("deny")
 @click.argument("number", type=click.IntRange(min=1))
 @by_option
-@folder_option
+@folder_option()
 def deny_command(number: int, by: str | None, folder: Path) -> None:
     """Say no to question NUMBER: the site is a human's then."""
     _answer(remediator_api(folder.resolve()), number, "denied", by)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from demo.configuration import SITE
+from stack.flags import folder_option
 from stack.story.plan import PLANS
 from stack.story.screen import Screen
 from stack.story.sources import find_demo
@@ -22,13 +23,7 @@ from stack.story.story import Story
     show_default=True,
     help="Seconds within which all of it must have happened.",
 )
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder in which the demo was started.  [default: the current one]",
-)
+@folder_option("Folder in which the demo was started.")
 def demo_command(kind: str, timeout: float, folder: Path) -> None:
     """Break the running demo site and watch it heal.
 

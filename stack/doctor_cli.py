@@ -13,19 +13,14 @@ from pathlib import Path
 import click
 
 from stack.doctor import Diagnosis, Finding, diagnose
+from stack.flags import folder_option
 
 _WORDS = {True: "ok", None: "note", False: "FAULT"}
 _NARROW, _WIDE = 60, 110
 
 
 @click.command("doctor")
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder with sites.yml and .env.  [default: the current one]",
-)
+@folder_option("Folder with sites.yml and .env.")
 @click.option("--json", "as_json", is_flag=True, help="Tell it in the words of GET /api/v1/readiness.")
 def doctor_command(folder: Path, as_json: bool) -> None:
     """Would healing work right now? Look at everything it needs, and tell the mend for each fault.

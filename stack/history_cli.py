@@ -20,6 +20,7 @@ from remediator.store.database import Store
 from remediator.store.history import history
 from stack.containers import DATABASE
 from stack.errors import StackError
+from stack.flags import folder_option
 from stack.home import locate
 
 
@@ -28,13 +29,7 @@ from stack.home import locate
 @click.option("--site", metavar="NAME", help="Of this site only.")
 @click.option("--since", metavar="DURATION", help="What was still open this long ago, or came later: 2d.")
 @click.option("--log-lines", is_flag=True, help="With what the containers logged, which may hold secrets.")
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder with .env and sites.yml.  [default: the current one]",
-)
+@folder_option()
 def history_command(
     as_json: bool, site: str | None, since: str | None, log_lines: bool, folder: Path
 ) -> None:

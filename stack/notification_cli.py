@@ -8,10 +8,12 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from core.environment import load_environment
+from core.flags import Decorator
 from core.sites import load
 from stack import packages
 from stack.alerting import Addresses, default_mail_to, site_mail_to
 from stack.errors import StackError
+from stack.flags import folder_option
 from stack.notification_test import send_test
 from stack.parts import PARTS
 from stack.processes import handle_stops
@@ -24,13 +26,6 @@ _DOCS = "docs/notifications.md says where to get it"
 def group(receiver: str, title: str) -> click.Group:
     """Return the commands of one receiver."""
     commands = click.Group(receiver, help=f"Try {title}.", no_args_is_help=True)
-    folder = click.option(
-        "--dir",
-        "folder",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=".",
-        help="Folder with .env and sites.yml.  [default: the current one]",
-    )
     to = click.option(
         "--to",
         type=_Address(),
@@ -41,7 +36,8 @@ def group(receiver: str, title: str) -> click.Group:
     def command(folder: Path, yes: bool, to: str | None = None) -> None:
         sys.exit(0 if _test(receiver, folder.resolve(), to, yes) else 1)
 
-    for option in (yes, folder, *([to] if receiver == "mail" else [])):
+    options: list[Decorator] = [yes, folder_option(), *([to] if receiver == "mail" else [])]
+    for option in options:
         command = option(command)
     text = f"Send one test notification by {title}, and tell how it went."
     commands.add_command(click.command("test", help=text, short_help=text)(command))

@@ -18,17 +18,11 @@ from core.servers.schema import servers
 from core.sites import load
 from core.sites.validate import nearest
 from stack.errors import StackError
+from stack.flags import folder_option
 from stack.home import locate
 from stack.parts import PARTS
 from stack.remediator_api import RemediatorAPI, remediator_api
 
-folder_option = click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder with .env and sites.yml.  [default: the current one]",
-)
 by_option = click.option("--by", default=None, metavar="NAME", help="Who you are.  [default: your login]")
 
 
@@ -49,7 +43,7 @@ class _Lasts(click.ParamType[str]):
 @click.option("--reason", metavar="TEXT", help="Why: shown wherever healing is held back by it.")
 @click.option("--for", "lasts", type=_Lasts(), help="End by itself after this: 30m, 2h.")
 @by_option
-@folder_option
+@folder_option()
 def pause_command(
     scope: str | None, reason: str | None, lasts: str | None, by: str | None, folder: Path
 ) -> None:
@@ -78,7 +72,7 @@ def pause_command(
 @click.command("resume")
 @click.argument("scope", required=False)
 @by_option
-@folder_option
+@folder_option()
 def resume_command(scope: str | None, by: str | None, folder: Path) -> None:
     """Let healing go on: end the pause of SCOPE, or the only one there is."""
     api = remediator_api(folder.resolve())

@@ -9,6 +9,7 @@ import click
 from core.servers.options import USER_NAME
 from core.sites import load
 from stack.errors import StackError
+from stack.flags import folder_option
 from stack.parts import PARTS
 from stack.server_setup import script, setup_of
 
@@ -23,13 +24,7 @@ def server_group() -> None:
 @click.option(
     "--user", metavar="NAME", help="Who logs in there.  [default: the user of ssh:, sitemedic for root]"
 )
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder with sites.yml.  [default: the current one]",
-)
+@folder_option("Folder with sites.yml.")
 def setup_command(name: str, user: str | None, folder: Path) -> None:
     """Print what to put on a server, as a script for its root. Nothing is run.
 

@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
+from stack.flags import folder_option
 from stack.home import locate
 from stack.up import up
 
 
 @click.command("up")
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder with sites.yml and .env; state goes into its data/.  [default: the current one]",
-)
+@folder_option("Folder with sites.yml and .env; state goes into its data/.")
 @click.option("--yes", is_flag=True, help="Install missing Debian packages without asking.")
 def up_command(folder: Path, yes: bool) -> None:
     """Start everything here, and keep it running until Ctrl-C.

@@ -23,10 +23,10 @@ from stack.configure.answers import Answers, Healing
 from stack.configure.asking import Given, ask
 from stack.configure.beginning import env_text, sites_text, variables
 from stack.errors import StackError
+from stack.flags import folder_option
 from stack.parts import PARTS
 from stack.settings import load_settings
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(path_type=Path)
 
 
@@ -43,7 +43,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--linode", type=click.IntRange(min=1), help="The server's Linode id.")
 @click.option("--may-reboot", is_flag=True, help="Allow reboots of that Linode.")
 @click.option("--canary", "canaries", multiple=True, metavar="URL", help="What is always up, of others.")
-@click.option("--dir", "folder", type=_FOLDER, default=".", help="Where to.  [default: the current folder]")
+@folder_option("Where to.", shown="the current folder")
 @click.option("--yes", is_flag=True, help="Ask nothing: take what the options say.")
 @click.option("--force", is_flag=True, help="Replace a sites.yml and a .env that are there.")
 def init_command(folder: Path, yes: bool, force: bool, **given: Any) -> None:

@@ -11,6 +11,7 @@ from core.durations import parse_duration
 from demo.configuration import SITE
 from demo.stress.profiles import PROFILES
 from stack.errors import StackError
+from stack.flags import folder_option
 from stack.stress.run import Stress
 from stack.stress.screen import StressScreen
 from stack.stress.services import find_watcher
@@ -64,13 +65,7 @@ def _addresses(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the summary as JSON; all else to standard error."
 )
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="Folder in which Sitemedic was started.  [default: the current one]",
-)
+@folder_option("Folder in which Sitemedic was started.")
 @_addresses
 @click.option(
     "--api-token-file",
