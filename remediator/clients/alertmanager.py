@@ -9,15 +9,14 @@ from typing import Any
 
 import requests
 
+from remediator.clients.silenced import Matcher, Silence, Silenced
 from remediator.errors import AlertmanagerError
 from remediator.intake.alerts import ALERTS
 from remediator.model.mail_flow import MailCounts
 
 TIMEOUT = (2.0, 5.0)
-SILENCED_PATH = (
-    "/api/v2/alerts?silenced=true&active=false&inhibited=false&unprocessed=false"
-    "&filter=alertname%3D~%22SiteDown%7CContainerDown%22"
-)
+_OURS = "filter=alertname%3D~%22SiteDown%7CContainerDown%22"
+SILENCED_PATH = f"/api/v2/alerts?silenced=true&active=false&inhibited=false&unprocessed=false&{_OURS}"
 _EMAIL = re.compile(r'^(alertmanager_notif\w+_total)\{[^}]*integration="email"[^}]*\} (\S+)', re.MULTILINE)
 _PROCESS = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
 _CONFIGURED = re.compile(r"^alertmanager_config_hash (\S+)", re.MULTILINE)
@@ -34,18 +33,41 @@ class AlertmanagerClient:
         """Post alerts."""
         self._ask("POST", "/api/v2/alerts", alerts)
 
-    def silenced_sites(self, timeout: tuple[float, float] = TIMEOUT) -> frozenset[str]:
-        """Return the sites of which somebody has silenced SiteDown, or ContainerDown before it fires.
+    def silenced(self, timeout: tuple[float, float] = TIMEOUT) -> Silenced:
+        """Return of which sites somebody has silenced SiteDown, or ContainerDown before it fires.
 
-        While SiteDown fires, ContainerDown is inhibited and says nothing here.
+        While SiteDown fires, ContainerDown is inhibited and says nothing here. The alerts are asked for last:
+        one that fires since is not missed.
         """
-        every = self._ask("GET", SILENCED_PATH, timeout=timeout).json
+        sites = self._silenced_by(SILENCED_PATH, timeout)
+        silences = self._silences(timeout)
+        if not silences:
+            return Silenced(sites)
+        present = self._listed(f"/api/v2/alerts?{_OURS}", timeout)
+        return Silenced(sites, silences, frozenset(present))
+
+    def _silenced_by(self, path: str, timeout: tuple[float, float]) -> dict[str, frozenset[str]]:
+        listed = self._listed(path, timeout)
+        return {site: silences for site, silences in listed.items() if silences}
+
+    def _listed(self, path: str, timeout: tuple[float, float]) -> dict[str, frozenset[str]]:
+        """Return the sites that have an alert, each with the silences of all of these."""
+        every, found = self._ask("GET", path, timeout=timeout).json, dict[str, frozenset[str]]()
         try:
-            alerts = every()
-            found = {str(one["labels"]["site"]) for one in alerts if _is_silenced(one)}
+            for one in every():
+                site = one["labels"].get("site")
+                if one["labels"]["alertname"] in ALERTS and site is not None:
+                    found[site] = found.get(site, frozenset()) | set(one["status"]["silencedBy"])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise AlertmanagerError("Alertmanager does not tell its silences") from error
-        return frozenset(found)
+        return found
+
+    def _silences(self, timeout: tuple[float, float]) -> tuple[Silence, ...]:
+        every = self._ask("GET", "/api/v2/silences", timeout=timeout).json
+        try:
+            return tuple(_silence(one) for one in every() if one["status"]["state"] == "active")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise AlertmanagerError("Alertmanager does not tell its silences") from error
 
     def mail_counts(self) -> MailCounts | None:
         """Return what it has counted for e-mail; None where it has nobody to mail to."""
@@ -82,9 +104,12 @@ class AlertmanagerClient:
         return answer
 
 
-def _is_silenced(alert: Mapping[str, Any]) -> bool:
-    labels = alert["labels"]
-    return bool(alert["status"]["silencedBy"]) and labels["alertname"] in ALERTS and "site" in labels
+def _silence(told: Mapping[str, Any]) -> Silence:
+    matchers = (
+        Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True))
+        for one in told["matchers"]
+    )
+    return Silence(str(told["id"]), tuple(matchers))
 
 
 def _counts(text: str, process: float) -> MailCounts:

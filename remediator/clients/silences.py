@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from core.logs import fields
 from remediator.clients.alertmanager import TIMEOUT, AlertmanagerClient
+from remediator.clients.silenced import Silenced
 from remediator.errors import AlertmanagerError
 from remediator.metrics import Metrics
 from remediator.timing import Timing
@@ -28,7 +29,10 @@ class Silences:
         self._timing = timing
         self._now = now
         self._lock = threading.Lock()
-        self._sites: frozenset[str] = frozenset()
+        self._found = Silenced()
+        self._last: dict[str, frozenset[str]] = {}
+        """The silences that a site's alert last had, of those in force."""
+        self._unclear_since: dict[str, float] = {}
         self._known_at: float | None = None
         self._told = False
 
@@ -43,17 +47,24 @@ class Silences:
         return self.covers(site)
 
     def covers(self, site: str) -> bool | None:
-        """Tell whether a silence covers a site's alert; None where the last answer is too old."""
+        """Tell whether a silence covers a site's alert; None where the last answer is too old.
+
+        While it cannot be told, since Alertmanager has lost the alert, it counts as covered for as long.
+        """
+        now, longest = self._now(), self._timing.silences_max_age
         with self._lock:
-            known_at, sites = self._known_at, self._sites
-        if known_at is None or not -1.0 <= self._now() - known_at <= self._timing.silences_max_age:
-            return None
-        return site in sites
+            if self._known_at is None or not -1.0 <= now - self._known_at <= longest:
+                return None
+            said = self._found.covers(site, self._last.get(site, frozenset()))
+            if said is not None:
+                self._unclear_since.pop(site, None)
+                return said
+            return now - self._unclear_since.setdefault(site, now) <= longest
 
     def _ask(self, timeout: tuple[float, float]) -> None:
         asked = self._now()
         try:
-            found = self._client.silenced_sites(timeout)
+            found = self._client.silenced(timeout)
         except AlertmanagerError as error:
             self._metrics.problem("alertmanager")
             if not self._told:
@@ -63,4 +74,13 @@ class Silences:
         with self._lock:
             self._told = False
             if self._known_at is None or asked >= self._known_at:  # else a later question was answered first
-                self._sites, self._known_at = found, asked
+                self._found, self._known_at = found, asked
+                self._remember(found)
+
+    def _remember(self, found: Silenced) -> None:
+        """Remember what silenced a site's alert, for as long as that is in force."""
+        active = {one.id for one in found.silences}
+        last = {**self._last, **found.sites}
+        for site in found.present - found.sites.keys():
+            last.pop(site, None)
+        self._last = {site: ids & active for site, ids in last.items() if ids & active}

@@ -84,7 +84,7 @@ def _canaries(plan: Plan, around: Surroundings) -> Check:
 
 def _alertmanager(around: Surroundings) -> Check:
     try:
-        around.alertmanager.silenced_sites()
+        around.alertmanager.silenced()
     except AlertmanagerError as error:
         mend = "is it running, and is --alertmanager.url its address? People are told through it"
         return Check(Name.ALERTMANAGER, False, str(error), mend)

@@ -58,6 +58,8 @@ class Alertmanager:
         self.ghosts: set[str] = set()
         self.silenced: set[str] = set()
         self.gone = False
+        self.needed: set[str] = set()
+        """Sites with a silence that has just begun: it must not be gone now."""
         self._needs_human: dict[str, str] = {}
         self._ledger = ledger
         self._servers = servers
@@ -103,7 +105,7 @@ class Alertmanager:
         if path == "/api/v2/alerts":
             return 200, self._listed()
         if path == "/api/v2/silences":
-            return 200, []
+            return 200, [_silence(site) for site in sorted(self.silenced)]
         if path == "/metrics":
             return 200, "process_start_time_seconds 1\nalertmanager_config_hash 1\n"
         config = {"original": "receivers: []\n"}
@@ -133,7 +135,7 @@ class Alertmanager:
             return [self._as_listed(site, self._failing[site]) for site in firing]
 
     def _as_listed(self, site: str, since: float) -> dict[str, Any]:
-        silenced = ["11111111-2222-3333-4444-555555555555"] if site in self.silenced else []
+        silenced = [f"silence-of-{site}"] if site in self.silenced else []
         alert = self._alert(site, "firing", since)
         return {
             "labels": alert["labels"],
@@ -240,6 +242,17 @@ class Alertmanager:
             "generatorURL": "",
             "fingerprint": hashlib.md5(site.encode(), usedforsecurity=False).hexdigest()[:16],
         }
+
+
+def _silence(site: str) -> dict[str, Any]:
+    named = {"alertname": "SiteDown", "site": site}
+    matchers = [{"name": one, "value": value, "isRegex": False} for one, value in named.items()]
+    return {
+        "id": f"silence-of-{site}",
+        "status": {"state": "active"},
+        "matchers": matchers,
+        "createdBy": "Ada",
+    }
 
 
 def _time(seconds: float) -> str:

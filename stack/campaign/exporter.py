@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 from stack.campaign.ledger import Kind
@@ -24,6 +25,8 @@ class Exporter:
         self.gone = False
         self.slow = 0.0
         self.removed: set[str] = set()
+        self.meanwhile: dict[str, tuple[int, Callable[[], None]]] = {}
+        """By site: what happens while the n-th fresh probe that fails is under way."""
 
     def look(self) -> dict[str, str | None]:
         """Probe every site as the schedule does; return the reasons of those that fail, None for the rest."""
@@ -58,7 +61,18 @@ class Exporter:
         time.sleep(self._dice.uniform(*PROBE_SECONDS))
         reason = self._world.seen(site)
         self._world.ledger.add(Kind.PROBE, site, passed=reason is None)
+        if reason is not None:
+            self._let_happen(site)
         return 200, {"site": site, "success": reason is None, "reason": reason, "detail": f"why: {reason}"}
+
+    def _let_happen(self, site: str) -> None:
+        number, happens = self.meanwhile.pop(site, (0, None))
+        if happens is None:
+            return
+        if number > 1:
+            self.meanwhile[site] = number - 1, happens
+        else:
+            happens()
 
     def _state(self, site: str, reason: str | None) -> dict[str, Any]:
         return {

@@ -95,9 +95,14 @@ def _exporter_slow(stroke: Stroke) -> None:
 
 
 def _alertmanager_gone(stroke: Stroke) -> None:
-    alertmanager = stroke.lab.alertmanager
-    with stroke.lab.alone["alertmanager"]:
-        alertmanager.gone = True
+    lab, alertmanager = stroke.lab, stroke.lab.alertmanager
+    with lab.alone["alertmanager"]:
+        while True:
+            with lab.alone["silences"]:
+                alertmanager.gone = not alertmanager.needed
+            if alertmanager.gone:
+                break
+            lab.wait(0.1)
         try:
             stroke.lab.wait(stroke.dice.uniform(1, 4))
         finally:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from stack.campaign.breaking import ANSWERS, SILENCES
+from stack.campaign.lab import TIMING
 from stack.campaign.scene import Scene
 
 HUMANS = ("dns", "certificate", "tls")
 SILENCE_IS_KNOWN = 2.0
 HOLD = 6.0
 """Seconds for which a site fails untouched: longer than it takes to be healed."""
+SAID_WITHIN = 1.2
+"""Seconds that people have to say so while a probe is under way."""
 
 
 @contextmanager
@@ -91,7 +95,7 @@ def _edited(scene: Scene, why: str, changed: set[str]) -> None:
     scene.see_through()
 
 
-def _changes(scene: Scene, changed: set[str], *, on: bool) -> bool:
+def _changes(scene: Scene, changed: set[str], *, on: bool, seconds: float = 30.0) -> bool:
     sites = scene.lab.sites
     with sites.lock:
         if on:
@@ -99,7 +103,7 @@ def _changes(scene: Scene, changed: set[str], *, on: bool) -> bool:
         else:
             changed.discard(scene.site)
         sites.write()
-        return scene.lab.api.insist("POST", "/-/reload")
+        return scene.lab.api.insist("POST", "/-/reload", seconds=seconds)
 
 
 def silenced(scene: Scene) -> None:
@@ -109,13 +113,90 @@ def silenced(scene: Scene) -> None:
     scene.lab.wait(1)
     silenced.add(scene.site)
     try:
-        scene.lab.wait(SILENCE_IS_KNOWN)
+        with scene.lab.alone["alertmanager"]:  # while it is away nobody can know of it
+            scene.lab.wait(SILENCE_IS_KNOWN)
         with _hands_off(scene, [scene.site], "silenced", at_once=True):
             scene.sick(scene.dice.choice(ANSWERS))
             scene.lab.wait(HOLD)
     finally:
         silenced.discard(scene.site)
     scene.see_through()
+
+
+def silenced_late(scene: Scene) -> None:
+    """Silence a site's alert between the decision to heal it and the act."""
+    lab, there = scene.lab, scene.lab.alertmanager
+
+    def begin() -> bool:
+        with lab.alone["silences"]:
+            if there.gone:
+                return False  # nobody can know of it
+            there.needed.add(scene.site)
+        there.silenced.add(scene.site)
+        return True
+
+    try:
+        _held_late(scene, "silenced", begin, lambda: there.silenced.discard(scene.site))
+    finally:
+        there.needed.discard(scene.site)
+    scene.see_through()
+
+
+def paused_late(scene: Scene) -> None:
+    """Pause a site or its server between the decision to heal it and the act."""
+    scope = scene.dice.choice((f"site:{scene.site}", f"server:{scene.server.name}"))
+    api, body = scene.lab.api, {"scope": scope, "by": "Ada", "reason": "campaign"}
+    _held_late(
+        scene,
+        "paused",
+        lambda: api.insist("POST", "/api/v1/pause", body, SAID_WITHIN),
+        lambda: api.insist("DELETE", "/api/v1/pause", body),
+    )
+    scene.see_through()
+
+
+def maintenance_late(scene: Scene) -> None:
+    """Begin a maintenance window between the decision to heal a site and the act."""
+    maintained = scene.lab.sites.maintained
+    _held_late(
+        scene,
+        "maintenance",
+        lambda: _changes(scene, maintained, on=True, seconds=SAID_WITHIN),
+        lambda: _changes(scene, maintained, on=False),
+    )
+    scene.see_through()
+
+
+def _held_late(scene: Scene, why: str, begin: Callable[[], bool], end: Callable[[], object]) -> None:
+    """Fail, and have people say hands off while one of the first fresh probes that fail is under way.
+
+    The probe before an act is one of them: what they have said by its answer must be heard. So nothing is
+    under way that may still come, unless the answer came too late and the remediator did not wait for it.
+    """
+    lab, begun = scene.lab, list[float]()
+
+    def say() -> None:
+        asked = time.monotonic()
+        if begin():
+            heard = time.monotonic() - asked < TIMING["probe_timeout"] * 0.75
+            lab.forbid([scene.site], why, on=True, at_once=heard)
+            begun.append(asked)
+
+    lab.exporter.meanwhile[scene.site] = scene.dice.randint(1, 3), say
+    try:
+        scene.sick(scene.dice.choice(ANSWERS + SILENCES))
+        deadline = time.monotonic() + lab.within / 3
+        while scene.site in lab.exporter.meanwhile and time.monotonic() < deadline:
+            lab.wait(0.1)
+            if lab.world.healthy(scene.site) and scene.site not in lab.open_sites:
+                break  # it was healed with fewer probes
+        lab.wait(HOLD)
+    finally:
+        lab.exporter.meanwhile.pop(scene.site, None)
+        if begun:
+            lab.forbid([scene.site], why, on=False)
+        with suppress(InterruptedError):
+            end()
 
 
 def approved(scene: Scene) -> None:

@@ -62,7 +62,8 @@ class Lab:
     def __post_init__(self) -> None:
         self._free = set(self.world.servers)
         self.alone = {
-            name: threading.Lock() for name in ("database", "process", "exporter", "alertmanager", "network")
+            name: threading.Lock()
+            for name in ("database", "process", "exporter", "alertmanager", "silences", "network")
         }
 
     def take(self, wanted: Sequence[str], count: int, dice: random.Random) -> list[Server] | None:

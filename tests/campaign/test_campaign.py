@@ -24,6 +24,7 @@ CAUGHT = {
     "mode": (["observed", "denied"], None, "observed"),
     "maintenance": (["maintenance"], None, "maintenance"),
     "silence": (["silenced"], None, "silenced"),
+    "said": (["silenced_late"] * 4, None, "silenced"),
     "needs": (["needs"], None, "needs"),
     "known_hosts": (["wrong_answer"], "host_key", "host_key"),
     "stored": (["wrong_answer"], None, "accepted"),

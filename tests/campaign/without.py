@@ -36,6 +36,15 @@ def _paused() -> None:
         _replace(module, "paused", lambda _attempt, _pauses: False)
 
 
+def _said() -> None:
+    """Ask people's words at the decision only, and not once more before the act."""
+    from remediator.acting import said
+    from remediator.deciding import last_check
+
+    for module in (last_check, said):
+        _replace(module, "hands_off", lambda *_said, **_more: None)
+
+
 def _fresh_probe() -> None:
     """Believe the alert for the first seconds of an outage, long enough to act; only then look."""
     from remediator.clients.exporter import ExporterClient
@@ -111,6 +120,7 @@ def _replace(owner: Any, name: str, by: Any) -> None:
 
 MORE: dict[str, Callable[[], None]] = {
     "paused": _paused,
+    "said": _said,
     "fresh_probe": _fresh_probe,
     "server_lease": _server_lease,
     "mode": _mode,

@@ -116,6 +116,7 @@ class Alertmanager:
     gone: bool = False
     looks: int = 0
     silenced: set[str] = field(default_factory=set)
+    silences: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if self.gone:
@@ -130,6 +131,8 @@ class Alertmanager:
             return 200, {"config": {"original": f"receivers:\n- name: x\n  {receiver}\n"}}
         if path == "/api/v2/alerts" and not body:
             return 200, [_silenced(site) for site in sorted(self.silenced)]
+        if path == "/api/v2/silences":
+            return 200, self.silences
         self.told.extend(json.loads(body))
         return 200, {}
 
