@@ -105,9 +105,7 @@ def _decision(decision: Mapping[str, Any]) -> str:
 
 
 def _told(event: Mapping[str, Any]) -> str:
-    """Return an event's text after its kind, unless it begins with that word anyway."""
-    kind, text = str(event["kind"]), str(event["text"])
-    return text if text.startswith(f"{kind}: ") else f"{kind}: {text}"
+    return f"{event['kind']}: {event['text']}"
 
 
 def _day(at: float) -> str:

@@ -190,11 +190,10 @@ def record(
 
 
 def timeline(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
-    """Return an incident's events, oldest first."""
-    found = connection.execute(
-        select(EVENTS).where(EVENTS.c.incident_id == incident_id).order_by(EVENTS.c.id)
-    )
-    return [dict(row._mapping) for row in found]
+    """Return an incident's events, oldest first; no text repeats its kind, as older Sitemedics' looks did."""
+    query = select(EVENTS).where(EVENTS.c.incident_id == incident_id).order_by(EVENTS.c.id)
+    found = [dict(row._mapping) for row in connection.execute(query)]
+    return [one | {"text": one["text"].removeprefix(f"{one['kind']}: ")} for one in found]
 
 
 def decisions(connection: Connection, incident_id: int) -> list[dict[str, Any]]:

@@ -7,15 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from remediator.store.database import Store
+from remediator.store.database import Store, timeline
 from remediator.store.schema import APPROVALS, ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
 
 PIECE = 100
 """Incidents read in one transaction: what the reader does in between holds nothing up."""
 WITHIN = 30.0
-_OF_AN_INCIDENT = {
-    "timeline": EVENTS, "decisions": DECISIONS, "attempts": ATTEMPTS, "approvals": APPROVALS
-}  # fmt: skip
+_OF_AN_INCIDENT = {"decisions": DECISIONS, "attempts": ATTEMPTS, "approvals": APPROVALS}
 
 
 def history(
@@ -63,6 +61,7 @@ def _one(connection: Connection, kind: str, number: int) -> dict[str, Any]:
     table = INCIDENTS if kind == "incident" else EVENTS
     found = dict(connection.execute(select(table).where(table.c.id == number)).one()._mapping)
     if kind == "incident":
+        found["timeline"] = timeline(connection, number)
         for name, of_it in _OF_AN_INCIDENT.items():
             query = select(of_it).where(of_it.c.incident_id == number).order_by(of_it.c.id)
             found[name] = [dict(row._mapping) for row in connection.execute(query)]

@@ -184,8 +184,8 @@ def keep_decision(connection: Connection, incident: Incident, decision: Decision
 def keep_look(connection: Connection, incident_id: int, look: Look, now: float) -> None:
     """Store what was found on the server; it is a line of the timeline where it is news."""
     before = get(connection, incident_id)
-    text = f"looked: {sentence(read(look))}"
-    seen = before is not None and before.look is not None and text == f"looked: {sentence(read(before.look))}"
+    text = sentence(read(look))
+    seen = before is not None and before.look is not None and text == sentence(read(before.look))
     if change(connection, incident_id, look=asdict(look)) and not seen:
         record(connection, now, "looked", text, incident_id, data={"evidence": dict(look.evidence)})
 

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from remediator.model.seen import Look
+from remediator.store.database import record
+from remediator.store.incidents import keep_look
 from stack.errors import StackError
 from stack.history_cli import history_command
 from tests.remediator.databases import storage_url
 from tests.remediator.doubles import API, HOSTILE, lab
+from tests.signing_in import sign_in
 from tests.waiting import until
 
 
@@ -67,6 +71,25 @@ def test_it_is_told_in_words_and_of_one_site(monkeypatch: pytest.MonkeyPatch, li
     assert "blog, incident 2: observing, no_recover" in of_blog
     assert "www" not in of_blog
     assert asked(monkeypatch, lived, "--site=nobody").output == "Nothing yet.\n"
+
+
+def test_a_look_is_told_by_its_kind_and_what_it_found_also_one_that_an_older_sitemedic_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with lab(tmp_path, start=False) as idle:
+        assert idle.post("www").status_code == 200
+        number = idle.incidents("www")[0]["id"]
+        with idle.remediator.store.write() as connection:
+            record(connection, 1000.0, "looked", "looked: SSH fails (auth)", number)
+            keep_look(connection, number, Look(1001.0, "unreachable"), 1001.0)
+        found = [one["text"] for one in idle.incident("www")["timeline"] if one["kind"] == "looked"]
+        assert found == ["SSH fails (auth)", "no SSH"]
+        sign_in(idle.client)
+        page = idle.client.get(f"/incidents/{number}").text.partition("<h2>Timeline</h2>")[2]
+    said = asked(monkeypatch, tmp_path).output
+    assert page.partition("</ol>")[0].count("looked") == said.count("looked") == 2
+    assert "looked: SSH fails (auth)" in said
+    assert "looked: no SSH" in said
 
 
 def test_what_was_over_before_is_left_out(monkeypatch: pytest.MonkeyPatch, lived: Path) -> None:
