@@ -17,6 +17,9 @@ from core.web.users import Users
 
 _log = logging.getLogger(__name__)
 
+FORBIDDEN = "Forbidden: client_allowed_sans lacks your certificate\n"
+"""The answer, with 403, to a client whose certificate the rules do not know."""
+
 
 @dataclass(frozen=True)
 class WebRules:

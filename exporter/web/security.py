@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from core.web.live import LiveWebConfig
+from core.web.live import FORBIDDEN, LiveWebConfig
 from core.web.tls import LiveContext
 from exporter.health import Health
 from exporter.web.heartbeat import passes
@@ -43,7 +43,7 @@ class Security:
         if not rules.allowance.takes(time.monotonic()):
             return web.Response(status=429, text="Too Many Requests\n")
         if not self._knows_certificate(request):
-            return web.Response(status=403, text="Forbidden: client_allowed_sans lacks your certificate\n")
+            return web.Response(status=403, text=FORBIDDEN)
         wants_password = rules.users and not passes(request)
         if wants_password and not await self._is_user(request.headers.get("Authorization")):
             return web.Response(status=401, text="Unauthorized\n", headers={"WWW-Authenticate": "Basic"})

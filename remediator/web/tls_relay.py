@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.logs import fields
-from core.web.live import LiveWebConfig
+from core.web.live import FORBIDDEN, LiveWebConfig
 
 log = logging.getLogger(__name__)
 CHUNK = 65536
-_REFUSED = b"Forbidden: client_allowed_sans lacks your certificate\n"
+_REFUSED = FORBIDDEN.encode()
 _FORBIDDEN = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(_REFUSED), _REFUSED)
