@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
@@ -88,6 +89,11 @@ async def eventually(predicate: Callable[[], bool], seconds: float = 5) -> None:
     while not predicate():
         assert asyncio.get_running_loop().time() < deadline, "it never came to hold"
         await asyncio.sleep(0.005)
+
+
+def open_files() -> int:
+    """Count what this process has open: files, sockets and all else that has a descriptor."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def http_module(**options: Any) -> Module:

@@ -1,7 +1,6 @@
 import asyncio
 import random
 import socket
-from pathlib import Path
 from typing import Any
 
 import dns.message
@@ -15,7 +14,7 @@ from exporter.probers.dns import Question, parse_question
 from exporter.probers.dns_options import DNSOptions
 from exporter.reason import Reason
 from exporter.target import TargetError
-from tests.exporter.loopback import probed, run
+from tests.exporter.loopback import open_files, probed, run
 
 GARBLED = 500
 
@@ -112,10 +111,6 @@ def test_garbled_answers_are_judged_and_none_breaks_the_prober(monkeypatch: pyte
     assert not faults
     assert found <= {None, Reason.STATUS, Reason.PROTOCOL}
     assert len(found) == 3
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_question_that_is_cancelled_at_any_moment_leaves_no_socket_open():

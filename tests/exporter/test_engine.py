@@ -3,7 +3,6 @@ import gc
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pycurl
 import pytest
@@ -13,12 +12,17 @@ from exporter.probe import Probers
 from exporter.reason import Reason
 from exporter.result import Result
 from exporter.transfer import ALWAYS
-from tests.exporter.loopback import always, answer, eventually, http_module, run, serving, tcp_module
+from tests.exporter.loopback import (
+    always,
+    answer,
+    eventually,
+    http_module,
+    open_files,
+    run,
+    serving,
+    tcp_module,
+)
 from tests.ports import free_port
-
-
-def descriptors() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def _hold(_: bytes, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
@@ -67,10 +71,10 @@ def test_thousands_of_probes_leave_no_descriptor_and_no_transfer_behind():
                     await probers.probe(*kinds[i % len(kinds)], 5)
 
             await asyncio.gather(*(some(20) for _ in range(10)))
-            before = descriptors()
+            before = open_files()
             await asyncio.gather(*(some(200) for _ in range(15)))
             await asyncio.sleep(0.1)
-            return before, descriptors(), probers.engine.in_flight
+            return before, open_files(), probers.engine.in_flight
 
     before, after, in_flight = run(test())
     assert in_flight == 0
@@ -80,7 +84,7 @@ def test_thousands_of_probes_leave_no_descriptor_and_no_transfer_behind():
 def test_closing_frees_every_descriptor_that_the_engine_had():
     async def test() -> tuple[int, int]:
         async with serving(_hold) as port:
-            before = descriptors()
+            before = open_files()
             probers = Probers.start()
             tasks = [
                 asyncio.create_task(probers.probe(f"http://127.0.0.1:{port}/", http_module(), 30))
@@ -92,8 +96,8 @@ def test_closing_frees_every_descriptor_that_the_engine_had():
             assert {result.reason for result in results} == {Reason.ERROR}
             assert "stopping" in results[0].detail
             gc.collect()
-            await eventually(lambda: descriptors() <= before + 5)  # the server's own ends too
-            return before, descriptors()
+            await eventually(lambda: open_files() <= before + 5)  # the server's own ends too
+            return before, open_files()
 
     before, after = run(test())
     assert after <= before + 5
