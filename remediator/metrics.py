@@ -47,34 +47,47 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self.info = IncidentInfo()
         self.registry.register(self.info)
-        count, show, time = self._counter, self._gauge, self._histogram
+        self._servers: frozenset[str] = frozenset()
+        self._tell_of_healing()
+        self._tell_of_notifications()
+        self._tell_of_itself()
+        self._initialise(actions)
 
+    def _tell_of_healing(self) -> None:
+        count, show, time = self._counter, self._gauge, self._histogram
         self.incidents = show("incidents_open", "Open incidents by state.", "state")
         self.ended = count("incidents", "Incidents that ended, by outcome.", "outcome")
         self.opened = count("incidents_opened", "Incidents opened.")
-        self.told = count("news", "What people were told of healing, by what it was.", "stage")
-        self.untold = show("outages_untold", "Ended incidents that nobody could be mailed about yet.")
         self.attempts = count("attempts", "Attempts that ended.", "action", "outcome")
         self.decisions = count(
             "decisions", "Decisions that were news, by what and why.", "decision", "reason"
         )
         self.held = count("guard_holds", "Decisions that were news and that a guard held back.", "guard")
+        self.detect = time("incident_detect", "From the first failed probe to the incident.")
+        self.recover = time("incident_recover", "From the incident to its proved end.")
+        self.paused = show("pauses", "Pauses in force.")
+        self.servers = show("server_ready", "Whether a site on a server could be healed now.", "server")
+        self.readiness = show("readiness_failures", "What healing needs and would not work now.", "check")
+
+    def _tell_of_notifications(self) -> None:
+        """Those that come from Alertmanager, and those that people get."""
+        count, show, time = self._counter, self._gauge, self._histogram
         self.notifications = count("notifications", "Webhook requests by outcome.", "outcome")
+        self.ingest = time("notification", "Time to store and answer a notification.", QUICK_SECONDS)
+        self.told = count("news", "What people were told of healing, by what it was.", "stage")
+        self.untold = show("outages_untold", "Ended incidents that nobody could be mailed about yet.")
+
+    def _tell_of_itself(self) -> None:
+        count, show = self._counter, self._gauge
         self.sign_ins = count("sign_ins", "Who wanted to sign in to the console, by outcome.", "outcome")
         self.problems = count(
             "remediator_problems", "What went wrong around the remediator, by where.", "problem"
         )
-        self.detect = time("incident_detect", "From the first failed probe to the incident.")
-        self.recover = time("incident_recover", "From the incident to its proved end.")
-        self.ingest = time("notification", "Time to store and answer a notification.", QUICK_SECONDS)
         self.last_reconcile = show(
             "reconcile_last_run_timestamp_seconds", "When the reconciler last finished a round."
         )
-        self.paused = show("pauses", "Pauses in force.")
         self.leads = show("remediator_leads", "Whether it works: of several on one database, one does.")
         self.ready = show("remediator_ready", "Whether it can take notifications and comes round.")
-        self.servers = show("server_ready", "Whether a site on a server could be healed now.", "server")
-        self.readiness = show("readiness_failures", "What healing needs and would not work now.", "check")
         self.console = show("console_info", "1, with the console's address.", "url")
         self.reload_ok = show(
             "remediator_config_last_reload_successful", "Whether the last reload of sites.yml was taken."
@@ -83,8 +96,6 @@ class Metrics:
             "web_config_last_reload_successful",
             "Whether the last reading of --web.config.file succeeded; 1 without one.",
         )
-        self._servers: frozenset[str] = frozenset()
-        self._initialise(actions)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"sitemedic_{name}_total", text, labels, registry=self.registry)
