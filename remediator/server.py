@@ -20,6 +20,7 @@ from remediator.intake.alerts import MAX_BODY
 from remediator.service import Remediator
 from remediator.web import create_app
 from remediator.web.handed import HandedServer
+from remediator.web.prompt import put_first
 from remediator.web.tls_relay import TLSRelay
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ END_WITHIN = 5.0
 def serve(remediator: Remediator, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; raise StartError where the port cannot be had."""
     server, relay = _listen(remediator, host, port)
+    put_first(server, remediator.store)
     _be_quick_to_answer()
     signals = _signals()
     thread = threading.Thread(target=server.run, name="web", daemon=True)

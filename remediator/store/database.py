@@ -28,7 +28,7 @@ ANSWER_WITHIN = 0.8
 """Seconds that a request waits for the database in all; a worker waits longer for its turn."""
 PREPARED_WITHIN = 10.0
 GIVE_WAY = 0.1
-"""Seconds at most that a worker waits until no notification is being taken in, each time."""
+"""Seconds at most that a worker waits until no notification is being taken in, for each transaction."""
 
 
 class Store:
@@ -46,6 +46,7 @@ class Store:
         self._patience = patience
         self.shared = is_shared(self._engine)
         self.guard: Callable[[Connection], None] | None = None
+        event.listen(self._engine, "before_cursor_execute", self._give_way_between)
 
     def prepare(self) -> None:
         """Make or migrate the tables."""
@@ -55,26 +56,45 @@ class Store:
     @contextmanager
     def first(self) -> Iterator[None]:
         """Let workers give way to what is done in the block."""
-        with self._counting:
-            self._requests += 1
-            self._no_request.clear()
+        self.begin_first()
         try:
             yield
         finally:
-            with self._counting:
-                self._requests -= 1
-                if self._requests == 0:
-                    self._no_request.set()
+            self.end_first()
+
+    def begin_first(self) -> None:
+        """Let workers give way from now on, until `end_first` was called as often."""
+        with self._counting:
+            self._requests += 1
+            self._no_request.clear()
+
+    def end_first(self) -> None:
+        """End what `begin_first` began."""
+        with self._counting:
+            self._requests -= 1
+            if self._requests == 0:
+                self._no_request.set()
 
     def give_way(self, at_most: float = GIVE_WAY) -> None:
         """Wait until nothing that comes first is under way, but not for longer than that."""
         self._no_request.wait(at_most)
 
+    def _give_way_between(self, connection: Connection, *_: object) -> None:
+        """Wait before a statement that only reads: who writes is waited for himself."""
+        until: float | None = connection.get_execution_options().get("gives_way_until")
+        if until is not None and not self._no_request.is_set():
+            self.give_way(max(0.0, until - time.monotonic()))
+
     @contextmanager
     def read(self, within: float = ANSWER_WITHIN) -> Iterator[Connection]:
-        """Open a transaction that reads one consistent state; gives way to what comes first."""
+        """Open a transaction that reads one consistent state.
+
+        It gives way to what comes first before each of its statements, but for `GIVE_WAY` in all.
+        """
+        until = time.monotonic() + GIVE_WAY
         self.give_way()
         with reading(self._engine, within) as connection:
+            connection.execution_options(gives_way_until=until)
             yield connection
 
     @contextmanager
