@@ -30,7 +30,9 @@ def take(store: Store, payload: Payload, body: bytes, known: Container[str], now
     its container's alert says is noted nowhere else: it neither ends what SiteDown says nor begins it.
 
     A container's alert that began before the site's last incident ended opens none: Alertmanager was silent
-    about it while SiteDown fired, and it lasts until the container has run for half a minute.
+    about it while SiteDown fired, and it lasts until the container has run for half a minute. A SiteDown that
+    did was delivered late, most likely; yet a site that goes down again at once has the same alert still. So
+    it opens one, of which a probe decides, and which says to which incident it belongs.
     """
     with store.first():
         try:
@@ -58,16 +60,17 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
             unknown_sites=len(alerts) - len(ours),
             body=body.decode(),
         )
-        over = store_incidents.ended_since(connection, _containers(ours))
         opened: dict[str, int] = {}
         for alert in ALERTS:
+            over = store_incidents.ended_since(connection, _since(ours, alert, open_now))
             handled = {*open_now, *opened, *(over if alert == CONTAINER_DOWN else ())}
             new = {
                 one.site: one.outage
                 for one in ours
                 if one.alert == alert and one.firing and one.site not in handled
             }
-            opened |= store_incidents.open_incidents(connection, new, now, f"Alertmanager: {alert}", alert)
+            said = f"Alertmanager: {alert}"
+            opened |= store_incidents.open_incidents(connection, new, now, said, alert, over)
         noted = _note([one for one in ours if one.alert == SITE_DOWN], open_now)
         for status, ids in noted.items():
             store_incidents.note_alert(connection, ids, status, now)
@@ -75,12 +78,12 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
     return Taken((*opened.values(),), (*woken,), len(alerts) - len(ours))
 
 
-def _containers(alerts: list[SiteAlert]) -> dict[str, float]:
-    """Return since when the containers of sites are down, as far as that is told."""
+def _since(alerts: list[SiteAlert], alert: str, open_now: Container[str]) -> dict[str, float]:
+    """Return since when this alert of sites without an open incident fires, as far as that is told."""
     return {
         one.site: one.since
         for one in alerts
-        if one.alert == CONTAINER_DOWN and one.firing and one.since is not None
+        if one.alert == alert and one.firing and one.since is not None and one.site not in open_now
     }
 
 

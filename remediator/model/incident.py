@@ -43,6 +43,8 @@ class Outcome(StrEnum):
     REMOVED = "removed"
     NOT_DOWN = "not_down"
     """Only its container was down: no probe of the site ever failed."""
+    ALREADY_OVER = "already_over"
+    """Its alert was posted late, of an outage that had ended by then: no probe has failed since."""
 
 
 class Stage(StrEnum):

@@ -13,6 +13,7 @@ _ENDS = {
     Outcome.BY_ITSELF: "Over: it came back by itself.",
     Outcome.BY_A_HUMAN: "Over: it came back after a human had been called.",
     Outcome.NOT_DOWN: "Over: only its container was down, the site passed its probes.",
+    Outcome.ALREADY_OVER: "Over: its alert came late, of an outage that had ended by then.",
     Outcome.REMOVED: "Over: the site has left sites.yml.",
 }
 _UNDER_WAY = {

@@ -172,11 +172,18 @@ class Decider:
         removed = not facts.known
         outcome = Outcome.REMOVED if removed else store_incidents.outcome_of(incident)
         with self._shop.store.write(PATIENCE, lasting=False) as connection:
+            late = None if removed else store_incidents.late_of(connection, incident)
+            if late is not None:
+                outcome = Outcome.ALREADY_OVER
+                why = (
+                    f"its alert came late, of what had ended with incident {late}: no probe has failed since"
+                )
+                decision = replace(decision, detail=f"{decision.detail}; {why}")
             closed = store_incidents.close(connection, incident, outcome, decision, now)
         self._agenda.drop(incident.id)
         if closed:
             self._shop.metrics.ended.labels(outcome).inc()
-            if outcome not in (Outcome.REMOVED, Outcome.NOT_DOWN):
+            if outcome not in (Outcome.REMOVED, Outcome.NOT_DOWN, Outcome.ALREADY_OVER):
                 self._shop.metrics.recover.observe(max(0.0, now - incident.opened_at))
             told = fields(site=incident.site, incident=incident.id, outcome=outcome)
             log.info("incident closed", extra=told)

@@ -21,7 +21,7 @@ URGENT = (State.AWAITING_APPROVAL, State.NEEDS_HUMAN)
 def outages(connection: Connection, sites: Iterable[str], since: float) -> dict[str, list[Outage]]:
     """Return the outages of these sites that last, or ended since then, oldest first.
 
-    None is that of a container alone, in which no probe of the site ever failed.
+    None is that of a container alone, in which no probe of the site ever failed; nor what a late alert told.
     """
     names = list(sites)
     found: dict[str, list[Outage]] = defaultdict(list)
@@ -31,6 +31,7 @@ def outages(connection: Connection, sites: Iterable[str], since: float) -> dict[
             INCIDENTS.c.site.in_(names[start : start + _CHUNK]),
             or_(INCIDENTS.c.alert == SITE_DOWN, INCIDENTS.c.probe_reason.is_not(None)),
             or_(INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.closed_at >= since),
+            func.coalesce(INCIDENTS.c.outcome, "") != Outcome.ALREADY_OVER,
         )
         for row in connection.execute(query.order_by(INCIDENTS.c.id)):
             began = min(row.failing_since or row.opened_at, row.opened_at)

@@ -30,10 +30,16 @@ class Summary:
 
 
 def open_incidents(
-    connection: Connection, sites: Mapping[str, str], now: float, text: str, alert: str = SITE_DOWN
+    connection: Connection,
+    sites: Mapping[str, str],
+    now: float,
+    text: str,
+    alert: str = SITE_DOWN,
+    late: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Open an incident for each of these sites, which come with their outage; return their ids.
 
+    `late`: by site, the incident that ended after its alert had begun.
     None of them may have an open one: IntegrityError says that another remediator was quicker.
     """
     if not sites:
@@ -44,12 +50,27 @@ def open_incidents(
     ]
     result = connection.execute(insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id), rows)
     opened = {row.site: row.id for row in result}
-    events = [
-        {"time": now, "kind": "opened", "text": text, "incident_id": number, "data": {}}
-        for number in opened.values()
-    ]
-    connection.execute(insert(EVENTS), events)
+    connection.execute(
+        insert(EVENTS),
+        [_opening(number, (late or {}).get(site), now, text) for site, number in opened.items()],
+    )
     return opened
+
+
+def _opening(incident: int, late: int | None, now: float, text: str) -> dict[str, Any]:
+    """Say of an incident what opened it, and of a late alert to which incident it belongs."""
+    said = text if late is None else f"{text}, which began before incident {late} ended"
+    data = {} if late is None else {"late": late}
+    return {"time": now, "kind": "opened", "text": said, "incident_id": incident, "data": data}
+
+
+def late_of(connection: Connection, incident: Incident) -> int | None:
+    """Return the incident that ended after this one's alert had begun; None once a probe has failed."""
+    if incident.early or incident.probe_reason is not None:
+        return None
+    query = select(EVENTS.c.data).where(EVENTS.c.incident_id == incident.id, EVENTS.c.kind == "opened")
+    found = connection.scalar(query.order_by(EVENTS.c.id).limit(1)) or {}
+    return int(found["late"]) if "late" in found else None
 
 
 def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
@@ -64,17 +85,25 @@ def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def ended_since(connection: Connection, since: Mapping[str, float]) -> set[str]:
-    """Return the sites whose last incident ended after the time (Unix) that stands beside them."""
-    found: set[str] = set()
+def ended_since(connection: Connection, since: Mapping[str, float]) -> dict[str, int]:
+    """Return the last incident of the sites where it ended after the time (Unix) that stands beside them.
+
+    One that ended because its site had left sites.yml proves nothing, and is none of them.
+    """
+    found: dict[str, int] = {}
     names = sorted(since)
     for start in range(0, len(names), _CHUNK):
-        query = (
-            select(INCIDENTS.c.site, func.max(INCIDENTS.c.closed_at))
+        last = (
+            select(func.max(INCIDENTS.c.id))
             .where(INCIDENTS.c.site.in_(names[start : start + _CHUNK]))
             .group_by(INCIDENTS.c.site)
         )
-        found.update(site for site, closed in connection.execute(query) if closed and closed > since[site])
+        query = select(INCIDENTS.c.site, INCIDENTS.c.id, INCIDENTS.c.closed_at).where(
+            INCIDENTS.c.id.in_(last), INCIDENTS.c.state == State.RECOVERED
+        )
+        found.update(
+            (site, number) for site, number, ended in connection.execute(query) if ended > since[site]
+        )
     return found
 
 
@@ -118,11 +147,13 @@ def listing(connection: Connection, limit: int = 200, only_open: bool = False) -
 
 
 def summaries(connection: Connection, since: float, limit: int) -> list[Summary]:
-    """Return the newest incident of each site that is open or ended since then, newest first."""
+    """Return the newest incident of each site that is open or ended since then, newest first.
+
+    What a late alert told takes nobody's place.
+    """
     columns = select(INCIDENTS.c.site, INCIDENTS.c.id)  # asked twice: with OR, all rows would be read
-    shown = union_all(
-        columns.where(INCIDENTS.c.closed_at.is_(None)), columns.where(INCIDENTS.c.closed_at >= since)
-    ).subquery()
+    ended = (INCIDENTS.c.closed_at >= since, INCIDENTS.c.outcome != Outcome.ALREADY_OVER)
+    shown = union_all(columns.where(INCIDENTS.c.closed_at.is_(None)), columns.where(*ended)).subquery()
     newest = select(func.max(shown.c.id).label("id")).group_by(shown.c.site).subquery()
     last = (
         select(ATTEMPTS.c.incident_id, func.max(ATTEMPTS.c.id).label("id"))
@@ -206,6 +237,7 @@ def close(
 ) -> bool:
     """Close an incident; tell whether it was open."""
     state = State.REMOVED if outcome is Outcome.REMOVED else State.RECOVERED
+    quiet = (Outcome.REMOVED, Outcome.ALREADY_OVER)  # nobody was to be mailed
     closed = change(
         connection,
         incident.id,
@@ -214,7 +246,7 @@ def close(
         closed_at=now,
         detail=decision.detail[:2000],
         reason=decision.reason,
-        mailed=Mailed.TOLD if outcome is Outcome.REMOVED or incident.early else Mailed.UNCLEAR,
+        mailed=Mailed.TOLD if outcome in quiet or incident.early else Mailed.UNCLEAR,
     )
     if closed:
         record(connection, now, state, f"{outcome}: {decision.detail}", incident.id)

@@ -25,6 +25,7 @@ _ENDS = {
     Outcome.HEALED: "Sitemedic brought it back",
     Outcome.BY_ITSELF: "It came back by itself",
     Outcome.NOT_DOWN: "Only its container was down, the site itself never was",
+    Outcome.ALREADY_OVER: "It had ended before its alert came",
     Outcome.BY_A_HUMAN: "It came back after Sitemedic had asked for a human",
 }
 

@@ -28,7 +28,8 @@ _GOOD, _WARN, _BAD = "good", "warn", "bad"
 LOOKS: Mapping[str, str] = {
     "open": _WARN, "observing": _WARN, "awaiting_approval": _BAD, "attempting": _WARN, "verifying": _WARN,
     "needs_human": _BAD, "recovered": _GOOD, "healed": _GOOD, "by_itself": _GOOD, "by_a_human": _GOOD,
-    "not_down": _GOOD, "succeeded": _GOOD, "failed": _BAD, "abandoned": "quiet", "up": _GOOD, "down": _BAD,
+    "not_down": _GOOD, "already_over": _GOOD, "succeeded": _GOOD, "failed": _BAD, "abandoned": "quiet",
+    "up": _GOOD, "down": _BAD,
     "running": _GOOD, "unhealthy": _BAD, "paused": _WARN, "created": _WARN, "removing": _WARN,
     "restarting": _BAD, "exited": _BAD, "dead": _BAD, "absent": _BAD,
 }  # fmt: skip
