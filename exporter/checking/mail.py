@@ -112,34 +112,32 @@ def _send_by_smtp(server: SMTPServer, message: EmailMessage) -> None:
             if server.username and server.password:
                 client.login(server.username, server.password.reveal())
             refused = client.send_message(message)
-    except smtplib.SMTPAuthenticationError as error:
-        raise MailError(
-            f"{where} refuses SMTP_USERNAME and SMTP_PASSWORD ({error.smtp_code}): correct them in .env"
-        ) from error
-    except smtplib.SMTPNotSupportedError as error:
-        raise MailError(f"{where}: {error} Set SMTP_TLS to what the server offers.") from error
-    except smtplib.SMTPRecipientsRefused as error:
-        raise MailError(
-            f"{where} refuses the recipient {', '.join(error.recipients)}: check --mail-to"
-        ) from error
-    except smtplib.SMTPSenderRefused as error:
-        raise MailError(f"{where} refuses the sender {error.sender}: set SMTP_FROM") from error
-    except ssl.SSLError as error:
-        reason = getattr(error, "reason", None) or error
-        raise MailError(
-            f"{where}: TLS failed ({reason}): check SMTP_TLS, SMTP_PORT and its certificate"
-        ) from error
-    except smtplib.SMTPException as error:
-        raise MailError(
-            f"{where} did not take the mail ({_plain(error)}): check SMTP_TLS and SMTP_PORT"
-        ) from error
-    except OSError as error:
-        cause = error.strerror or str(error) or "no answer"
-        raise MailError(
-            f"cannot reach the mail server {where} ({cause}): check SMTP_HOST and SMTP_PORT"
-        ) from error
+    except OSError as error:  # smtplib's and TLS's own are some too
+        raise MailError(_why_not(error, where)) from error
     if refused:
         raise MailError(f"{where} refuses the recipient {', '.join(refused)}: check --mail-to")
+
+
+def _why_not(error: OSError, where: str) -> str:
+    """Return why the server did not take a mail, and what to do."""
+    match error:
+        case smtplib.SMTPAuthenticationError():
+            return (
+                f"{where} refuses SMTP_USERNAME and SMTP_PASSWORD ({error.smtp_code}): correct them in .env"
+            )
+        case smtplib.SMTPNotSupportedError():
+            return f"{where}: {error} Set SMTP_TLS to what the server offers."
+        case smtplib.SMTPRecipientsRefused():
+            return f"{where} refuses the recipient {', '.join(error.recipients)}: check --mail-to"
+        case smtplib.SMTPSenderRefused():
+            return f"{where} refuses the sender {error.sender}: set SMTP_FROM"
+        case ssl.SSLError():
+            reason = getattr(error, "reason", None) or error
+            return f"{where}: TLS failed ({reason}): check SMTP_TLS, SMTP_PORT and its certificate"
+        case smtplib.SMTPException():
+            return f"{where} did not take the mail ({_plain(error)}): check SMTP_TLS and SMTP_PORT"
+    cause = error.strerror or str(error) or "no answer"
+    return f"cannot reach the mail server {where} ({cause}): check SMTP_HOST and SMTP_PORT"
 
 
 def _plain(error: smtplib.SMTPException) -> str:
