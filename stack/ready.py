@@ -19,8 +19,8 @@ def ready(port: int) -> bool:
                 return status == b"200"
     except ConnectionRefusedError:
         return False
-    except OSError:  # TLS hung up: it was no handshake
-        status = None
+    except OSError:
+        pass  # TLS hung up: it was no handshake
     return _ready_by_tls(port)
 
 
