@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
@@ -13,9 +14,7 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            _write_down(file, text)
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
@@ -26,8 +25,13 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
 def write_first(path: Path, text: str) -> None:
     """Write `text` to `path`, for its owner alone; one that is there meanwhile stays. Raises OSError."""
     with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.") as file:  # 0600
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        _write_down(file, text)
         with suppress(FileExistsError):
             path.hardlink_to(file.name)
+
+
+def _write_down(file: IO[str], text: str) -> None:
+    """Write what no power cut takes back."""
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
