@@ -17,21 +17,21 @@ from remediator.model.facts import Facts, Limits, Sites, Step
 from remediator.model.holds import Answer, Approval, Maintenance, Pause, Storm
 from remediator.model.incident import Attempt, Lease, Mode, Reason, Stage, State, Verb
 from remediator.model.seen import Canary, Look, Probe, SiteState
-from tests.remediator.test_decide import (
+from tests.remediator.any_facts import any_facts
+from tests.remediator.deciding import (
+    BOOT,
     DEAD_SERVER,
     FACTS,
+    LOOKING,
     NOW,
     REBOOT,
     RESTART,
     TARGET,
-    any_facts,
     attempt,
     early,
     states,
 )
 
-BOOT = Step("boot_linode", "boot_linode")
-LOOKING = Step("look", None)
 EVENT = f"{datetime.fromtimestamp(NOW - 60, UTC):%Y-%m-%dT%H:%M:%S}"
 
 

@@ -10,7 +10,7 @@ from remediator.store.database import Store
 from remediator.store.future import bring_back
 from remediator.store.storm import last_storm, note_storm
 from tests.remediator.databases import storage_url
-from tests.remediator.test_decide import FACTS, NOW
+from tests.remediator.deciding import FACTS, NOW
 
 
 def test_a_storm_that_was_dated_a_year_ahead_has_its_cooldown_from_now_on(tmp_path: Path) -> None:
