@@ -51,6 +51,7 @@ class ComposeStack:
     sizes: dict[str, int]  # of our own images, in bytes
     began: float = 0.0  # when the last `up` did, in unix seconds
     took: float = 0.0  # seconds until all was healthy
+    authority: Path | None = None  # whose certificate the console shows, once it speaks TLS
 
     def __post_init__(self) -> None:
         self._inside = ThreadPoolExecutor(1, initializer=_enter_network, initargs=(self.engine.process.pid,))
@@ -75,10 +76,11 @@ class ComposeStack:
         assert done.returncode == 0, f"{done.stderr[-3000:]}\n{self.logs()}"
         return done.stdout
 
-    def up(self) -> float:
+    def up(self, *options: str) -> float:
         """Bring up all that has an image here; return the seconds until it was healthy."""
         self.began = time.time()
-        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "120", *self.services())
+        waiting = ("--detach", "--no-build", "--wait", "--wait-timeout", "120")
+        self.compose("up", *waiting, *options, *self.services())
         self.took = time.time() - self.began
         return self.took
 
@@ -158,6 +160,16 @@ class ComposeStack:
         assert isinstance(found, list)
         return found
 
+    def made(self, secret: str) -> str:
+        """Return a token or password that `render` made."""
+        done = self.execute("remediator", "cat", f"/volumes/tokens/secrets/{secret}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def within(self, call: Callable[[], T]) -> T:
+        """Call something in the engine's network, where its ports are."""
+        return self._inside.submit(call).result(30)
+
     def logs(self) -> str:
         """Return each container's state and last words."""
         told = []
@@ -185,23 +197,17 @@ class ComposeStack:
         return "--filter", f"label=com.docker.compose.service={service}"
 
     def _call(self, method: str, service: str, path: str, **more: Any) -> Any:
-        headers = {"Authorization": f"Bearer {self._api_token()}"} if service == "remediator" else {}
+        headers = {"Authorization": f"Bearer {self.made('api_token')}"} if service == "remediator" else {}
 
         def call() -> Any:
-            url = f"http://127.0.0.1:{PORTS[service]}{path}"
-            answer = requests.request(method, url, headers=headers, timeout=10, **more)
+            secured = self.authority if service == "remediator" else None
+            url = f"{'https' if secured else 'http'}://localhost:{PORTS[service]}{path}"
+            trusting = {"verify": str(secured)} if secured else {}
+            answer = requests.request(method, url, headers=headers, timeout=10, **trusting, **more)
             answer.raise_for_status()
             return answer.json() if answer.content else None
 
-        return self._within(call)
-
-    def _api_token(self) -> str:
-        done = self.execute("remediator", "cat", "/volumes/tokens/secrets/api_token")
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def _within(self, call: Callable[[], T]) -> T:
-        return self._inside.submit(call).result(30)
+        return self.within(call)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.compose.running import BINARY, WEBHOOK_TOKEN, ComposeStack, compose_stack
+from tests.compose.securing import PASSWORD, URL, USER, first_page, secure, status
 from tests.waiting import until
 
 pytestmark = [
@@ -307,3 +308,23 @@ def test_down_and_up_lose_nothing_and_the_next_outage_is_healed(
     assert kept() == before
     assert stack.mails()[: len(mails)] == mails
     heal_an_outage(stack)
+
+
+def test_with_tls_and_passwords_on_the_console_people_sign_in_and_outages_are_healed(
+    stack: ComposeStack, record_property: Record
+) -> None:
+    secure(stack)
+    assert stack.inspect("remediator")["NetworkSettings"]["Ports"]["9096/tcp"][0]["HostIp"] == "0.0.0.0"
+    assert status(stack, URL.replace("https", "http")) == 0
+    assert [status(stack, URL, user) for user in (None, (USER, "wrong"), (USER, PASSWORD))] == [401, 401, 200]
+    assert "Sign out" in first_page(stack)
+
+    def scraped() -> list[tuple[str, str]]:
+        found = stack.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]
+        return [(one["scrapeUrl"], one["health"]) for one in found if "remediator" in one["scrapePool"]]
+
+    until(lambda: scraped() == [("https://remediator:9096/metrics", "up")], 30, "Prometheus to read it")
+    arrived = 'sum(sitemedic_notifications_total{outcome="stored"})'
+    took = heal_an_outage(stack)
+    until(lambda: float(stack.query(arrived)[0]["value"][1]) > 0, 30, "the webhook to be counted")
+    record_property("measured", f"docker compose: with a secured console, told and healed {took:.0f} s after")
