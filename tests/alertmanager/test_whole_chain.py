@@ -1,7 +1,7 @@
 """Outages and restarts in the real parts, from the site to the mail: one mail says DOWN, one RECOVERED."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,36 @@ def recovers(chain: Chain, web: Site, seconds: float = 60) -> None:
     assert chain.prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
 
 
+def told_once(chain: Chain, names: Collection[str]) -> None:
+    """Check that people and the webhook hear of each site's end, and heard of each outage once."""
+    until(lambda: set(chain.posted("resolved")) == set(names), 60, "the webhook's resolves")
+    until(lambda: all(chain.told(name)[-1] == "resolved" for name in names), 60, "their ends")
+    chain.evaluations(5)
+    assert {name: chain.told(name) for name in names} == dict.fromkeys(names, ("firing", "resolved"))
+    assert set(chain.posted("firing")) == set(chain.posted("resolved")) == set(names)
+
+
+def evaluated_slowly(chain: Chain, every: int) -> float:
+    """Have the rules evaluated this rarely (seconds); return when they were last, a moment ago."""
+    chain.evaluate_every(every)
+    evaluated = chain.evaluated_at()
+    for _ in range(2):
+        after = evaluated
+        evaluated = until(lambda after=after: chain.evaluated_at(after), every + 30, "an evaluation")
+    return evaluated
+
+
+def started_too_late(chain: Chain, evaluated: float, every: int) -> None:
+    """Start everything with the sites as they are now, Prometheus once it has missed an evaluation."""
+    chain.render()
+    chain.pace(every)
+    chain.start("exporter", "alertmanager")
+    until(lambda: time.time() > evaluated + every + 0.5, every + 5, "the evaluation that is missed")
+    chain.start("prometheus")
+    chain.sees("www")
+    assert chain.evaluated_at() == 0.0
+
+
 @pytest.mark.full
 def test_reasons_edits_names_and_a_killed_exporter_tell_nobody_a_second_time(
     tmp_path: Path, www: Site
@@ -82,14 +112,8 @@ def test_reasons_edits_names_and_a_killed_exporter_tell_nobody_a_second_time(
         until(lambda: chain.told("after"), 60, "the new name to be told")
         www.status, www.delay = 200, 0.0
         everyone = {"gone", "before", "after", *names}
-        until(lambda: all(chain.told(name)[-1] == "resolved" for name in everyone), 60, "their ends")
-        chain.evaluations(3)
-        assert {name: chain.told(name) for name in everyone} == dict.fromkeys(
-            everyone, ("firing", "resolved")
-        )
+        told_once(chain, everyone)
         assert chain.told("well") == ()
-        until(lambda: set(chain.posted("resolved")) == everyone, 30, "the webhook's resolves")
-        assert set(chain.posted("firing")) == everyone
         assert {alert["labels"]["severity"] for alert in chain.webhook.alerts("firing")} == {"critical"}
         assert chain.prometheus.metric("prometheus_rule_evaluation_failures_total") == 0
 
@@ -171,11 +195,7 @@ def test_what_changes_while_everything_is_off_neither_loses_a_mail_nor_makes_one
         chain.wait_for_outages(3)
         # The worst moment: the new Prometheus scrapes (it takes some 6 s to begin) before it evaluates.
         every = 15
-        chain.evaluate_every(every)
-        evaluated = chain.evaluated_at()
-        for _ in range(2):
-            after = evaluated
-            evaluated = until(lambda after=after: chain.evaluated_at(after), every + 30, "an evaluation")
+        evaluated = evaluated_slowly(chain, every)
         www.status, other.status = 200, 502
         chain.stop()
         chain.sites["sites"] = [
@@ -184,13 +204,7 @@ def test_what_changes_while_everything_is_off_neither_loses_a_mail_nor_makes_one
             watched("lasts", other, group="new"),
             watched("moves", www, url=f"{www.url}elsewhere", group="new"),
         ]
-        chain.render()
-        chain.pace(every)
-        chain.start("exporter", "alertmanager")
-        until(lambda: time.time() > evaluated + every + 0.5, every + 5, "the evaluation that is missed")
-        chain.start("prometheus")
-        chain.sees("www")
-        assert chain.evaluated_at() == 0.0
+        started_too_late(chain, evaluated, every)
         chain.wait_for_outages(5, 3 * every + 70)
         chain.evaluations(2, every)
         assert sorted(chain.outages[3:]) == ["[RECOVERED] moves", RECOVERED]
@@ -220,10 +234,7 @@ def test_two_hundred_sites_that_fail_at_once_are_a_few_mails_and_two_hundred_web
         chain.evaluations(5)
         assert len(chain.outages) <= 2
         www.status = 200
-        until(lambda: set(chain.posted("resolved")) == names, 40, "the webhook's resolves")
-        until(lambda: all(chain.told(name)[-1] == "resolved" for name in names), 40, "their ends")
-        chain.evaluations(5)
-        assert {name: chain.told(name) for name in names} == dict.fromkeys(names, ("firing", "resolved"))
+        told_once(chain, names)
         until(lambda: chain.outages[-1].startswith("[RECOVERED]"), 20, "the last mail")
         assert len(chain.outages) <= 6
 
