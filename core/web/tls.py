@@ -1,21 +1,14 @@
 """TLS for a server: a context out of `tls_server_config`, and one that can be exchanged while it serves."""
 
-import contextlib
-import os
 import ssl
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from core.faults import ConfigError
+from core.tls import VERSIONS, in_memory
 from core.web.config import TLSServer
 
-_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
 _VERIFY = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
@@ -43,7 +36,7 @@ class LiveContext(ssl.SSLContext):
 def server_context(tls: TLSServer, shown: str) -> ssl.SSLContext:
     """Return a context; faults name the file as `shown`. Raises ConfigError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version, context.maximum_version = _VERSIONS[tls.min_version], _VERSIONS[tls.max_version]
+    context.minimum_version, context.maximum_version = VERSIONS[tls.min_version], VERSIONS[tls.max_version]
     if tls.prefer_server_cipher_suites:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
@@ -78,18 +71,9 @@ def openssl_cipher(name: str) -> str:
     return bare.replace("AES_128", "AES128").replace("AES_256", "AES256").replace("_", "-")
 
 
-@contextlib.contextmanager
-def _file(path: Path | None, text: str | None) -> Iterator[str]:
-    """Give `path`, or a file in memory with `text`: OpenSSL reads keys from files only."""
-    if path is not None:
-        yield str(path)
-        return
-    descriptor = os.memfd_create("pem")
-    try:
-        os.write(descriptor, (text or "").encode())
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
+def _file(path: Path | None, text: str | None) -> AbstractContextManager[str]:
+    """Give `path`, or a file in memory with `text`."""
+    return nullcontext(str(path)) if path is not None else in_memory((text or "").encode())
 
 
 def _cause(error: Exception) -> str:

@@ -4,7 +4,6 @@ Facts: to load the system's authorities takes 50 ms, so contexts are kept until 
 OpenSSL 3.0 forgets the certificates of a handshake that it refuses.
 """
 
-import os
 import ssl
 import warnings
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import Any
 
 from cryptography import x509
 
+from core.tls import VERSIONS, in_memory
 from exporter.probers.chain import chain_facts
 from exporter.probers.ciphers import go_cipher_name
 from exporter.probers.paths import FileError, bytes_of
@@ -21,12 +21,6 @@ from exporter.result import TLSFacts
 
 Stamp = tuple[int, int]
 
-_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
 _KEPT = 256
 
 
@@ -71,8 +65,8 @@ def _context(config: TLSConfig, *_stamps: Stamp) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of TLS 1.0 and 1.1, which were asked for
-        context.minimum_version = _VERSIONS[config.min_version]
-        context.maximum_version = _VERSIONS[config.max_version]
+        context.minimum_version = VERSIONS[config.min_version]
+        context.maximum_version = VERSIONS[config.max_version]
     try:
         if config.insecure_skip_verify:
             context.check_hostname = False
@@ -93,13 +87,8 @@ def _load_client(context: ssl.SSLContext, config: TLSConfig) -> None:
         return
     cert = config.cert.encode() if config.cert is not None else _read(config.cert_file)
     key = config.key.reveal().encode() if config.key is not None else _read(config.key_file)
-    # `ssl` takes files only: one in memory, so that no key comes to lie on a disk.
-    memory = os.memfd_create("client", os.MFD_CLOEXEC)
-    try:
-        os.write(memory, cert.rstrip() + b"\n" + key)
-        context.load_cert_chain(f"/proc/self/fd/{memory}", password=_no_password)
-    finally:
-        os.close(memory)
+    with in_memory(cert.rstrip() + b"\n" + key) as file:
+        context.load_cert_chain(file, password=_no_password)
 
 
 def _read(file: Path | None) -> bytes:
