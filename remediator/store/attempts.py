@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
 
 from remediator.errors import LeaseLostError
 from remediator.model.action import JSON
@@ -17,10 +17,28 @@ from remediator.model.incident import UNFINISHED, Attempt, Lease, Stage
 from remediator.store.database import insert_unless_there, new_id
 from remediator.store.schema import ATTEMPTS, LEASES
 
+# Made once: every look at an incident asks them.
+_COLUMNS = tuple(column for column in ATTEMPTS.c if column.name != "evidence")
+_LEASE_OF = select(LEASES).where(LEASES.c.server == bindparam("server"))
+_IN_FLIGHT = select(ATTEMPTS.c.site).where(
+    ATTEMPTS.c.finished_at.is_(None),  # an index of those alone
+    ATTEMPTS.c.stage.in_(sorted(UNFINISHED)),
+)
+_NEAR = tuple(
+    and_(where == bindparam(where.name), when >= bindparam("since"))
+    for where in (ATTEMPTS.c.site, ATTEMPTS.c.server)
+    for when in (ATTEMPTS.c.created_at, ATTEMPTS.c.finished_at)
+)  # four, since each finds its own index: one for all would read every attempt there ever was
+_HISTORY = (
+    select(*_COLUMNS)
+    .where(or_(ATTEMPTS.c.incident_id == bindparam("incident"), *_NEAR))
+    .order_by(ATTEMPTS.c.id)
+)
+
 
 def lease_of(connection: Connection, server: str) -> Lease | None:
     """Return the lease on a server, run out or not."""
-    row = connection.execute(select(LEASES).where(LEASES.c.server == server)).one_or_none()
+    row = connection.execute(_LEASE_OF, {"server": server}).one_or_none()
     return None if row is None else Lease(**row._mapping)
 
 
@@ -123,12 +141,8 @@ def history(
     connection: Connection, incident_id: int, site: str, server: str | None, since: float
 ) -> tuple[Attempt, ...]:
     """Return this incident's attempts, and those since a time on its site or server, oldest first."""
-    recent = or_(ATTEMPTS.c.created_at >= since, ATTEMPTS.c.finished_at >= since)
-    near = ATTEMPTS.c.site == site
-    if server is not None:
-        near = or_(near, ATTEMPTS.c.server == server)
-    query = select(*_COLUMNS).where(or_(ATTEMPTS.c.incident_id == incident_id, and_(near, recent)))
-    return tuple(_attempt(row) for row in connection.execute(query.order_by(ATTEMPTS.c.id)))
+    values = {"incident": incident_id, "site": site, "server": server, "since": since}
+    return tuple(_attempt(row) for row in connection.execute(_HISTORY, values))
 
 
 def of_incident(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
@@ -139,11 +153,7 @@ def of_incident(connection: Connection, incident_id: int) -> list[dict[str, Any]
 
 def in_flight(connection: Connection) -> frozenset[str]:
     """Return the sites with an attempt under way."""
-    query = select(ATTEMPTS.c.site).where(ATTEMPTS.c.stage.in_(UNFINISHED))
-    return frozenset(row.site for row in connection.execute(query))
-
-
-_COLUMNS = tuple(column for column in ATTEMPTS.c if column.name != "evidence")
+    return frozenset(connection.scalars(_IN_FLIGHT))
 
 
 def _attempt(row: Row[Any]) -> Attempt:

@@ -86,7 +86,11 @@ def waiting_questions(connection: Connection) -> int:
     query = (
         select(func.count())
         .select_from(APPROVALS.join(INCIDENTS, INCIDENTS.c.id == APPROVALS.c.incident_id))
-        .where(APPROVALS.c.answer.is_(None), INCIDENTS.c.state == State.AWAITING_APPROVAL)
+        .where(
+            APPROVALS.c.answer.is_(None),
+            INCIDENTS.c.closed_at.is_(None),
+            INCIDENTS.c.state == State.AWAITING_APPROVAL,
+        )
     )
     return connection.scalar(query) or 0
 

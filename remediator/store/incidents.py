@@ -139,11 +139,12 @@ def get(connection: Connection, incident_id: int) -> Incident | None:
 
 def listing(connection: Connection, limit: int = 200, only_open: bool = False) -> list[Incident]:
     """Return the open incidents and then the latest closed ones, newest first."""
-    query = select(INCIDENTS)
-    if only_open:
-        query = query.where(INCIDENTS.c.closed_at.is_(None))
-    order = (INCIDENTS.c.closed_at.is_not(None), INCIDENTS.c.opened_at.desc(), INCIDENTS.c.id.desc())
-    return [incident_of(row) for row in connection.execute(query.order_by(*order).limit(limit))]
+    newest = select(INCIDENTS).order_by(INCIDENTS.c.id.desc())
+    found = list(connection.execute(newest.where(INCIDENTS.c.closed_at.is_(None)).limit(limit)))
+    if not only_open and len(found) < limit:  # asked by themselves: sorted together, all would be read
+        closed = newest.where(INCIDENTS.c.closed_at.is_not(None))
+        found += connection.execute(closed.limit(limit - len(found)))
+    return [incident_of(row) for row in found]
 
 
 def summaries(connection: Connection, since: float, limit: int) -> list[Summary]:

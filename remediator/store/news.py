@@ -73,7 +73,11 @@ def _questions(connection: Connection) -> dict[int, Asked]:
     query = (
         select(APPROVALS.c.incident_id, APPROVALS.c.id, APPROVALS.c.asked_at)
         .join(INCIDENTS, INCIDENTS.c.id == APPROVALS.c.incident_id)
-        .where(APPROVALS.c.answer.is_(None), INCIDENTS.c.state == State.AWAITING_APPROVAL)
+        .where(
+            APPROVALS.c.answer.is_(None),
+            INCIDENTS.c.closed_at.is_(None),
+            INCIDENTS.c.state == State.AWAITING_APPROVAL,
+        )
         .order_by(APPROVALS.c.id)
     )
     return {row.incident_id: Asked(row.id, row.asked_at) for row in connection.execute(query)}

@@ -276,7 +276,9 @@ def test_a_database_of_the_version_before_is_brought_to_this_one(tmp_path: Path)
         connection.execute(text("DROP TABLE approvals"))
         connection.execute(text("DROP TABLE storms"))
         connection.execute(text("ALTER TABLE pauses DROP COLUMN until"))
-        connection.execute(text("DROP INDEX incidents_by_mailed"))
+        ends = ("incidents_by_end", "attempts_by_end_on_site", "attempts_by_end_on_server")
+        for index in ("incidents_by_mailed", *ends):
+            connection.execute(text(f"DROP INDEX {index}"))
         for column in ("outage", "mailed", "mailed_at", "alert"):
             connection.execute(text(f"ALTER TABLE incidents DROP COLUMN {column}"))
         connection.execute(text("UPDATE meta SET value = 1 WHERE name = 'schema_version'"))
