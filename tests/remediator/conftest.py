@@ -1,4 +1,4 @@
-"""Runs the suites of the store, of healing and of crashes on both databases."""
+"""A remediator at work or idle; and the suites of the store, of healing and of crashes on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from stack.programs import find_program
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.remediator import databases
+from tests.remediator.doubles import Lab, lab
 
 ON_BOTH = {
     "test_store",
@@ -70,3 +71,17 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     databases.use(place)
     yield kind
     databases.leave()
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[Lab]:
+    """A remediator with everything around it, which heals."""
+    with lab(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Lab]:
+    """A lab whose reconciler does not run: only what the request itself does is seen."""
+    with lab(tmp_path, start=False) as found:
+        yield found

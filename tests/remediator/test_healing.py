@@ -1,7 +1,6 @@
 """From a notification to the end of its incident, with an exporter, an Alertmanager and a ledger around."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,6 @@ from core.servers.server import ActionError, Reason
 from remediator.model.action import Progress, Step
 from tests.remediator.doubles import API, SITES, Lab, lab, slower
 from tests.waiting import until
-
-
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path) as found:
-        yield found
 
 
 def test_a_site_that_answers_wrongly_is_restarted_once_and_proved_healthy(at_work: Lab) -> None:

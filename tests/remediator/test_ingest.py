@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,6 @@ from tests.remediator.doubles import WEBHOOK, Lab, lab
 URL = "/webhook/alertmanager"
 SOON = 4.0
 """Seconds: half a one by itself, more where others load the machine; SQLite's own wait is five."""
-
-
-@pytest.fixture
-def idle(tmp_path: Path) -> Iterator[Lab]:
-    """A lab whose reconciler does not run: only what the request itself does is seen."""
-    with lab(tmp_path, start=False) as found:
-        yield found
 
 
 def payload(*alerts: dict[str, Any], **more: Any) -> dict[str, Any]:

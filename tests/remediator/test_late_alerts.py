@@ -1,22 +1,12 @@
 """A SiteDown that is posted after its incident has ended: it belongs to that one, and no healing is lost."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from remediator.model.incident import Decision, Outcome, Reason, Verb
 from remediator.store import console as store_console
 from remediator.store import incidents as store_incidents
-from tests.remediator.doubles import WEBHOOK, Lab, lab
-
-
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path) as found:
-        yield found
+from tests.remediator.doubles import WEBHOOK, Lab
 
 
 def down(at_work: Lab, since: float, site: str = "www") -> None:

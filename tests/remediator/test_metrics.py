@@ -1,7 +1,6 @@
 """What dashboards and alerts are drawn from: incidents as a metric, guards, readiness, counted requests."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from remediator.store.incidents import open_incidents, summaries
 from remediator.store.schema import ATTEMPTS, INCIDENTS
 from tests.remediator.doubles import WEBHOOK, Lab, lab, slower
 from tests.waiting import until
-
-
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path) as found:
-        yield found
 
 
 def shown(at_work: Lab) -> list[dict[str, str]]:

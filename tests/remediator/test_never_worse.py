@@ -27,12 +27,6 @@ from tests.waiting import until
 ONE_RESTART = ["restart_container www web nginx"]
 
 
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path) as found:
-        yield found
-
-
 def attempts(at_work: Lab) -> list[tuple[str, str | None]]:
     return [(one["stage"], one["reason"]) for one in at_work.incident("www")["attempts"]]
 

@@ -1,6 +1,5 @@
 """The API, the metrics and the reload."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,6 @@ from remediator.metrics import KNOWN_DECISIONS
 from remediator.model.incident import Verb
 from tests.remediator.doubles import API, SITES, Lab, lab
 from tests.waiting import until
-
-
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def idle(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path, start=False) as found:
-        yield found
 
 
 def test_what_is_not_there_is_a_404(idle: Lab) -> None:
