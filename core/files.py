@@ -1,5 +1,6 @@
-"""Write files whole: a reader sees the old one or the new one, never a half."""
+"""Write files whole: a reader sees the old one or the new one, never a half. Say why one cannot be."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,32 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     return path
+
+
+def unwritable(error: OSError, path: Path) -> str:
+    """Return why `path` cannot be written, in words.
+
+    A file system without a free inode calls itself full as well, and `df` shows nothing of it.
+    """
+    if error.errno == errno.ENOSPC and _has_no_inode(path):
+        return (
+            "its file system has no inode left for another file (df -i): too many files, not too much in them"
+        )
+    return error.strerror or str(error)
+
+
+def told(error: OSError, path: Path) -> str:
+    """Return a whole sentence of it: the file that it names, else `path`, and why."""
+    at = Path(error.filename) if isinstance(error.filename, str) else path
+    return f"{at} cannot be written: {unwritable(error, at)}"
+
+
+def _has_no_inode(path: Path) -> bool:
+    folder = next((one for one in path.absolute().parents if one.is_dir()), Path("/"))
+    with suppress(OSError):
+        found = os.statvfs(folder)
+        return found.f_files > 0 and found.f_favail == 0
+    return False
 
 
 def write_first(path: Path, text: str) -> None:

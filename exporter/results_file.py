@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from pathlib import Path
 
+from core.files import unwritable
 from core.logs import fields
 from exporter.health import Health
 
@@ -117,7 +118,7 @@ class ResultsFile:
             self._failing = True
             _log.warning(
                 "results file cannot be written; probing goes on",
-                extra=fields(file=self.path, reason=error.strerror),
+                extra=fields(file=self.path, reason=unwritable(error, self.path)),
             )
 
     def _close(self) -> None:

@@ -16,8 +16,10 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    from core.output import make_sure
     from stack.cli import run
 
+    make_sure()
     run()
 
 

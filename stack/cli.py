@@ -2,10 +2,13 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
+from core import output
 from core.faults import ConfigError
+from core.files import unwritable
 from stack.errors import StackError
 from stack.lazy_group import LazyGroup
 
@@ -92,4 +95,13 @@ def run() -> None:
         sys.exit(1)
     except StackError as error:
         click.echo(f"sitemedic: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and output.given_up():
+            click.echo(f"sitemedic: what it prints cannot be written: {error.strerror}", err=True)
+        elif error.strerror and isinstance(error.filename, str):
+            path = Path(error.filename)
+            click.echo(f"sitemedic: {path}: {unwritable(error, path)}", err=True)
+        else:
+            raise
         sys.exit(1)

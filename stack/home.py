@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from core.files import write_whole
+from core.files import told, unwritable, write_whole
 from stack.errors import StackError
 
 _STATE = ("remediator.db", "prometheus", "alertmanager")
@@ -86,7 +86,7 @@ def only_one(home: Home) -> Iterator[None]:
         home.data.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     except OSError as error:
-        raise StackError(f"cannot write to {path.parent}: {error.strerror}") from error
+        raise StackError(f"cannot write to {path.parent}: {unwritable(error, path)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,9 +97,11 @@ def only_one(home: Home) -> Iterator[None]:
                 f"a stack is already running in {home.root} (pid {who}): stop that one first (kill {who}), "
                 "or start this one in another folder (--dir) with other ports in its .env"
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            os.write(file.fileno(), f"{os.getpid()}\n".encode())
+        except OSError as error:
+            raise StackError(told(error, path)) from error
         yield
 
 

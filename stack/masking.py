@@ -6,6 +6,7 @@ with the token in it, when its server is not reached.
 
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,10 +55,11 @@ def copy_masked(process: "subprocess.Popen[bytes]", log: Path, mask: Mask) -> No
 
     def copy() -> None:
         assert process.stdout is not None
-        with process.stdout as lines, log.open("ab") as file:
+        with process.stdout as lines:
             for line in lines:
-                file.write(mask(line.decode(errors="replace")).encode())
-                file.flush()
+                # A disk that takes nothing loses a line; an end that nobody reads would kill the writer.
+                with suppress(OSError), log.open("ab", buffering=0) as file:
+                    file.write(mask(line.decode(errors="replace")).encode())
 
     threading.Thread(target=copy, name=f"log of {log.stem}", daemon=True).start()
 

@@ -60,8 +60,10 @@ def guarded(work: Callable[[], int]) -> int:
     """
     if not sys.platform.startswith("linux"):
         return work()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody reads what is said: no reason to end
+        sys.stdout.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     outer = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # none may fall between the fork and its handler

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.environment import load_environment
 from core.faults import ConfigError, Fault
+from core.files import told
 from core.files_watch import FileWatcher
 from core.sites import Document, load
 from stack import checked
@@ -89,6 +90,8 @@ class Reloader:
         self._supervisor = supervisor
         self._say = say
         self._watcher = FileWatcher(self._files(configuration))
+        self._half: Mapping[str, FileWatcher] | None = None
+        """What was rendered before a change that the disk does not take, while there is one."""
 
     @property
     def configuration(self) -> Configuration:
@@ -97,20 +100,33 @@ class Reloader:
 
     def look(self) -> bool:
         """Bring a change in, if there is one; return whether the stack runs on something new now."""
-        if not self._watcher.changed():
+        if not self._watcher.changed() and self._half is None:
             return False
-        rendered = {name: FileWatcher(self._rendered_for(name)) for name in _RENDERED_FOR}
+        rendered = self._half or {name: FileWatcher(self._rendered_for(name)) for name in _RENDERED_FOR}
         try:
             new = self._with_ports_kept(read(self._home, self._adapt))
             write(self._home, new)
         except (ConfigError, StackError) as error:
+            self._half = None
             self._say(f"The changed configuration is not used; everything runs on as before:\n{error}")
             return False
+        except OSError as error:
+            self._tell_sick_disk(error)
+            self._half = rendered
+            return False
+        self._half = None
         self._watcher.watch(self._files(new))
         self._now = new
         stale = {name for name, watcher in rendered.items() if watcher.changed()}
         self._bring_in(services(self._home, new.settings, new.environ), stale)
         return True
+
+    def _tell_sick_disk(self, error: OSError) -> None:
+        if self._half is None:
+            self._say(
+                f"The changed configuration is not used yet: {told(error, self._home.rendered)}. "
+                "Everything runs on as before; it is tried again until the disk takes it."
+            )
 
     def _bring_in(self, wanted: Sequence[Service], stale: Collection[str]) -> None:
         running = {service.name: service for service in self._supervisor.services()}

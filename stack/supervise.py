@@ -1,12 +1,15 @@
 """Start services in order, keep them running, stop them in the reverse order."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 from threading import Event
 
+from core.files import unwritable
 from stack.errors import StackError
 from stack.masking import Mask, written
 from stack.processes import kill_session, reap_orphans, start
@@ -63,7 +66,7 @@ class Supervisor:
         service.log.parent.mkdir(parents=True, exist_ok=True)
         keep_small(service.log)
         try:
-            process = _started(service)
+            process = _started(service, service.log)
         except OSError as error:
             raise StackError(f"{service.name} cannot be started: {error}") from error
         run = _Run(service, process, time.monotonic())
@@ -136,8 +139,9 @@ class Supervisor:
 
     def _start_again(self, run: _Run, now: float) -> None:
         keep_small(run.service.log)
+        log = self._log_of(run.service)
         try:
-            run.process = _started(run.service)
+            run.process = _started(run.service, log)
         except OSError as error:
             run.deaths += 1
             run.again_at = now + _BACKOFF[-1]
@@ -146,6 +150,16 @@ class Supervisor:
         run.since, run.again_at = now, None
         if run.deaths:
             self._say(f"{run.service.name} started again")
+
+    def _log_of(self, service: Service) -> Path:
+        """Return where its output goes: nowhere while a sick disk takes no log."""
+        try:
+            service.log.open("ab").close()
+        except OSError as error:
+            self._say(f"{service.log} cannot be written: {unwritable(error, service.log)}. "
+                      f"Without it {service.name} goes on, until it is started again")  # fmt: skip
+            return Path(os.devnull)
+        return service.log
 
     def _stop_one(self, run: _Run) -> None:
         if run.again_at is not None:
@@ -164,17 +178,25 @@ class Supervisor:
         run.process.wait()
 
 
-def _started(service: Service) -> Popen[bytes]:
+def _started(service: Service, log: Path) -> Popen[bytes]:
     mask = Mask(service.masked) if service.masked else None
-    return start(service.argv, service.env, service.cwd, service.log, mask)
+    return start(service.argv, service.env, service.cwd, log, mask)
 
 
 def keep_small(log: Path, limit: int = _LOG_LIMIT) -> None:
-    """Move a log's content to NAME.log.1 past `limit` bytes; its writer appends, so it may be running."""
-    if log.exists() and log.stat().st_size > limit:
-        log.with_name(f"{log.name}.1").write_bytes(log.read_bytes())
-        with log.open("r+b") as file:
-            file.truncate(0)
+    """Move a log's content to NAME.log.1 past `limit` bytes; its writer appends, so it may be running.
+
+    It stays as it is where the disk has no room for that.
+    """
+    older = log.with_name(f"{log.name}.1")
+    try:
+        if log.exists() and log.stat().st_size > limit:
+            older.write_bytes(log.read_bytes())
+            with log.open("r+b") as file:
+                file.truncate(0)
+    except OSError:
+        with suppress(OSError):
+            older.unlink(missing_ok=True)  # a part of it would take the last room
 
 
 def _failed(run: _Run, what: str) -> StackError:

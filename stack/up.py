@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
 from core.environment import load_environment
+from core.files import told, unwritable
 from remediator.configuration.schema import targets
 from stack import demo_parts, healing, packages, ports, services
 from stack.deliveries import DeliveryWatch, fault
@@ -83,13 +85,17 @@ def _run(stack: Stack, owner: int) -> int:
         if reloader is not None:
             _tell(stack, supervisor, reloader.configuration, owner, stopping)
             _tend(stack, supervisor, reloader, owner, stopping)
-    except (StackError, OSError) as error:
+    except StackError as error:
         stack.say(f"sitemedic: {error}")
+        failed = True
+    except OSError as error:
+        stack.say(f"sitemedic: {told(error, stack.home.data)}")
         failed = True
     finally:
         stack.say("Stopping")
         supervisor.stop()
-        stack.home.run_file.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that is read-only by now
+            stack.home.run_file.unlink(missing_ok=True)
     stack.say("Stopped")
     return 1 if failed else 0
 
@@ -231,14 +237,37 @@ def _tend(stack: Stack, supervisor: Supervisor, reloader: Reloader, owner: int, 
     deliveries = DeliveryWatch(settings.alertmanager.url, log, stack.say, settings.receivers)
     look_for_deliveries = _every(_DELIVERIES_EVERY, deliveries.look)
     look_for_changes = _every(_CONFIGURATION_EVERY, lambda: _follow(stack, reloader, deliveries))
-    pids = supervisor.pids()
+    note_pids = _noting(
+        stack, supervisor, lambda: _write_running(stack, supervisor, reloader.configuration.settings, owner)
+    )
     while not stopping.wait(0.2):
         supervisor.tend()
-        if supervisor.pids() != pids:
-            pids = supervisor.pids()
-            _write_running(stack, supervisor, reloader.configuration.settings, owner)
+        note_pids()
         look_for_changes()
         look_for_deliveries()
+
+
+def _noting(stack: Stack, supervisor: Supervisor, write: Callable[[], None]) -> Callable[[], None]:
+    """Return what has changed pids written; a sick disk is told of once, and ends nothing."""
+    path, noted, failing = stack.home.run_file, supervisor.pids(), False
+
+    def note() -> None:
+        nonlocal noted, failing
+        pids = supervisor.pids()
+        if pids == noted:
+            return
+        try:
+            write()
+        except OSError as error:
+            if not failing:
+                stack.say(
+                    f"{path} cannot be written: {unwritable(error, path)}. It is tried again; all runs on"
+                )
+            failing = True
+        else:
+            noted, failing = pids, False
+
+    return note
 
 
 def _follow(stack: Stack, reloader: Reloader, deliveries: DeliveryWatch) -> None:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from core.allowance import Allowance
+from core.files import unwritable
 from core.logs import fields
 from exporter.health import Health
 from exporter.heartbeats.file import HeartbeatFile
@@ -191,7 +192,9 @@ class Heartbeats:
             except OSError as error:
                 self._cannot_write(error)
             else:
-                self._failing = False
+                if self._failing:
+                    self._failing = False
+                    _log.info("heartbeats are kept again", extra=fields(file=self._file.path))
             self._written = changes
 
     def _book(self) -> dict[str, Any]:
@@ -202,7 +205,8 @@ class Heartbeats:
         if not self._failing:
             self._failing = True
             _log.warning(
-                "heartbeats cannot be kept; a restart would forget them", extra=fields(reason=error.strerror)
+                "heartbeats cannot be kept; a restart would forget them",
+                extra=fields(file=self._file.path, reason=unwritable(error, self._file.path)),
             )
 
 

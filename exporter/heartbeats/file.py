@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.faults import ConfigError
-from core.files import write_first, write_whole
+from core.files import unwritable, write_first, write_whole
 from core.secrets import Secret, read_secret_file
 from exporter.watched import Heartbeat
 
@@ -37,6 +37,11 @@ class HeartbeatFile:
         """Say whether no heartbeat has ever been kept here."""
         return not (self._folder / _KEY).exists() and not (self._folder / _BOOK).exists()
 
+    @property
+    def path(self) -> Path:
+        """Return where the book is."""
+        return self._folder / _BOOK
+
     def token(self, heartbeat: Heartbeat) -> str:
         """Return the token of a job's address. Raises ConfigError where there is no key to derive it from."""
         if heartbeat.token is not None:
@@ -61,7 +66,7 @@ class HeartbeatFile:
     def write(self, book: Mapping[str, Any]) -> None:
         """Write the book, whole or not at all. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._folder / _BOOK, json.dumps(book), 0o600)
+        write_whole(self.path, json.dumps(book), 0o600)
 
     def _kept_key(self) -> Secret:
         path = self._folder / _KEY
@@ -70,12 +75,13 @@ class HeartbeatFile:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_first(path, f"{secrets.token_hex(32)}\n")
         except OSError as error:
-            raise ConfigError.single(str(path), "", _no_key(error)) from error
+            raise ConfigError.single(str(path), "", _no_key(error, path)) from error
         return read_secret_file(path)
 
 
-def _no_key(error: OSError) -> str:
+def _no_key(error: OSError, path: Path) -> str:
     return (
-        f"the heartbeat sites' key cannot be kept here: {error.strerror}. Let the exporter write to this "
-        f"folder (--storage.path names another), set {KEY_VARIABLE}_FILE, or give each such site a token_file"
+        f"the heartbeat sites' key cannot be kept here: {unwritable(error, path)}. Let the exporter write to "
+        f"this folder (--storage.path names another), set {KEY_VARIABLE}_FILE, or give each such site a "
+        "token_file"
     )

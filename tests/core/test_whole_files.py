@@ -1,8 +1,13 @@
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from core.files import write_first, write_whole
+from core.files import told, write_first, write_whole
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_file_is_written_anew_with_its_mode(tmp_path: Path):
@@ -37,3 +42,35 @@ def test_of_two_that_write_first_the_first_ones_stays(tmp_path: Path):
     write_first(path, "second\n")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("first\n", 0o600)
     assert list(tmp_path.iterdir()) == [path]
+
+
+OUT_OF_INODES = """
+import errno
+from pathlib import Path
+from core.files import unwritable, write_whole
+try:
+    write_whole(Path("full/one"), "x")
+except OSError as error:
+    print(unwritable(error, Path("full/one")))
+print(unwritable(OSError(errno.ENOSPC, "full"), Path("one")))
+"""
+
+
+@pytest.mark.needs("unshare", "mount")
+def test_a_file_system_out_of_inodes_is_not_called_full(tmp_path: Path):
+    if subprocess.run(("unshare", "-rm", "true"), capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces for mounts here")
+    (tmp_path / "full").mkdir()
+    steps = f'mount -t tmpfs -o nr_inodes=1 none full && PYTHONPATH={ROOT} {sys.executable} -c "$1"'
+    command = ("unshare", "-rm", "sh", "-c", steps, "sh", OUT_OF_INODES)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == [
+        "its file system has no inode left for another file (df -i): too many files, not too much in them",
+        "full",
+    ], done.stderr
+
+
+def test_the_file_of_an_error_is_told_and_why():
+    error = OSError(errno.EROFS, "Read-only file system", "/etc/one")
+    assert told(error, Path("/etc")) == "/etc/one cannot be written: Read-only file system"
+    assert told(OSError(errno.EROFS, "Read-only"), Path("/etc")) == "/etc cannot be written: Read-only"

@@ -83,6 +83,11 @@ def test_first_use_makes_the_environment_and_the_second_finds_it(copy, tmp_path)
 
 
 @pytest.mark.full
+def test_names_are_utf_8_whatever_the_locale(copy):
+    done = run(copy, "größe", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.stdout == f"{copy} größe\n"
+
+
 def test_an_interrupted_install_is_begun_anew(copy):
     (copy / ".venv" / "bin").mkdir(parents=True)
     (copy / ".venv" / "bin" / "python").symlink_to("/usr/bin/false")

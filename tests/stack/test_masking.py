@@ -47,6 +47,12 @@ def test_a_folder_that_is_not_there_masks_nothing(tmp_path):
     assert Mask(tmp_path / "none")("said") == "said"
 
 
+def test_a_log_that_takes_nothing_more_kills_nobody_who_writes_into_it(folder):
+    words = "import sys\nfor _ in range(100): print('x' * 9999, flush=True)\nsys.exit(7)"
+    process = start((sys.executable, "-c", words), os.environ, Path("/"), Path("/dev/full"), Mask(folder))
+    assert process.wait(30) == 7
+
+
 def test_what_a_process_writes_is_masked_in_its_log(folder, tmp_path):
     log = tmp_path / "service.log"
     words = "print('token 123456:planted-token'); import sys; print('no newline', end='', file=sys.stderr)"

@@ -71,6 +71,25 @@ def rendered(home):
     return yaml.safe_load((home.rendered / "alertmanager/alertmanager.yml").read_text())
 
 
+def test_what_a_sick_disk_did_not_take_is_tried_again_until_it_does(home, stack):
+    said, reloaded, _, reloader = stack
+    (home.root / "sites.yml").write_text(SITES.replace("ops@", "team@"))
+    folder = home.rendered / "alertmanager"
+    folder.rename(home.rendered / "aside")
+    folder.write_text("no folder any more")
+    assert not reloader.look()
+    assert not reloader.look()
+    assert (len(said), reloaded) == (1, [])
+    assert "The changed configuration is not used yet: " in said[0]
+    assert "cannot be written" in said[0]
+    folder.unlink()
+    (home.rendered / "aside").rename(folder)
+    assert reloader.look()
+    assert (said[1:], "alertmanager" in reloaded) == (["The changed configuration is in use"], True)
+    assert "team@example.com" in (folder / "alertmanager.yml").read_text()
+    assert not reloader.look()
+
+
 def test_nothing_happens_while_nothing_changes(stack):
     said, reloaded, running, reloader = stack
     assert not reloader.look()

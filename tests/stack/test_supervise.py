@@ -93,6 +93,33 @@ def test_a_service_that_dies_is_started_again(supervisor, tmp_path, said):
     assert said[-1] == "web started again"
 
 
+def test_a_service_that_dies_is_started_again_without_a_log_that_a_sick_disk_refuses(
+    supervisor, tmp_path, said
+):
+    one = sleeper(tmp_path, "exporter")
+    supervisor.start(one)
+    pid = supervisor.pids()["exporter"]
+    one.log.unlink()
+    one.log.mkdir()
+    os.kill(pid, signal.SIGKILL)
+
+    def back():
+        supervisor.tend()
+        now = supervisor.pids()["exporter"]
+        return now != pid and running(now)
+
+    until(back, 20, "the next start")
+    assert f"{one.log} cannot be written: Is a directory. Without it exporter goes on, until it is" in said[1]
+
+
+def test_a_log_that_finds_no_room_to_be_moved_stays(tmp_path):
+    log = tmp_path / "one.log"
+    log.write_text("0123456789")
+    (tmp_path / "one.log.1").mkdir()
+    keep_small(log, limit=5)
+    assert log.read_text() == "0123456789"
+
+
 def test_the_pause_before_a_start_grows_with_each_death(supervisor, tmp_path, said, monkeypatch):
     monkeypatch.setattr("stack.supervise._BACKOFF", (0.0, 0.1, 0.2))
     supervisor.start(service(tmp_path, "web", "import time; time.sleep(0.05)"))
