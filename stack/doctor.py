@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from core.sites import Document, load
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.clients.exporter import ExporterClient
 from remediator.readiness import Check, Surroundings, examine, plan_of
-from stack import demo_parts, healing
-from stack.demo_parts import DemoPorts
+from stack import healing
+from stack.containers import TOKENS
 from stack.errors import StackError
 from stack.home import Home, locate
 from stack.loopback import answers
 from stack.parts import PARTS
-from stack.settings import Settings, load_settings
+from stack.settings import LOOPBACK, Settings, load_settings
 
 SERVICES = ("exporter", "prometheus", "alertmanager", "remediator")
 _HERE = "here"
@@ -80,12 +80,25 @@ def diagnose(folder: Path) -> Diagnosis:
 
 def _environment(home: Home) -> Mapping[str, str]:
     environ = load_environment(home.root)
-    return demo_parts.adapted(home, DemoPorts.of(environ), environ) if home.demo else environ
+    if not home.demo:
+        return environ
+    from stack import demo_parts  # which Docker's image leaves out
+
+    return demo_parts.adapted(home, demo_parts.DemoPorts.of(environ), environ)
 
 
 def _settings(environ: Mapping[str, str]) -> Settings:
     with tempfile.TemporaryDirectory(prefix="sitemedic-") as tokens:  # a look leaves nothing behind
-        return load_settings(environ, Path(tokens))
+        if not _in_a_container():
+            return load_settings(environ, Path(tokens))
+        found = load_settings(environ, Path(tokens), "compose")
+    # Its own is the remediator's: from there it tells without a password whether it is ready.
+    return replace(found, remediator=replace(found.remediator, host=LOOPBACK[0]))
+
+
+def _in_a_container() -> bool:
+    """Tell whether this is the remediator's container: the others have names there."""
+    return (TOKENS / "secrets").is_dir()
 
 
 def _service(name: str, home: Home, settings: Settings) -> Finding:
@@ -93,6 +106,8 @@ def _service(name: str, home: Home, settings: Settings) -> Finding:
     if answers(f"{url}/-/ready"):
         return Finding(_HERE, name, True, f"{name} is ready at {url}")
     mend = f"start it: ./sitemedic up; its log is {home.log(name)}"
+    if _in_a_container():
+        mend = f"start it: docker compose up -d; its log: docker compose logs {name}"
     return Finding(_HERE, name, False, f"{name} does not answer at {url}, or is not ready", mend)
 
 

@@ -2,12 +2,17 @@
 
 import importlib
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import click
 
+from stack.errors import StackError
+
 Table = Mapping[str, tuple[str, str]]
 """name → where it is (`module:attribute`), and its line in --help, so that --help imports nothing."""
+
+_NOT_IN_THE_IMAGE = ("demo", "benchmarks")
 
 
 class LazyGroup(click.Group):
@@ -24,10 +29,22 @@ class LazyGroup(click.Group):
         if cmd_name not in self._table:
             return None
         module, _, attribute = self._table[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = getattr(_imported(module, cmd_name), attribute)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._table.items()])
+
+
+def _imported(module: str, command: str) -> ModuleType:
+    """Import a command's module. Raises StackError where Docker's image leaves its parts out."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _NOT_IN_THE_IMAGE:
+            raise
+        raise StackError(
+            f"`{command}` is not part of Docker's image: run ./sitemedic {command} where the project lies"
+        ) from error

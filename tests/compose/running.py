@@ -202,8 +202,8 @@ class ComposeStack:
         def call() -> Any:
             secured = self.authority if service == "remediator" else None
             url = f"{'https' if secured else 'http'}://localhost:{PORTS[service]}{path}"
-            trusting = {"verify": str(secured)} if secured else {}
-            answer = requests.request(method, url, headers=headers, timeout=10, **trusting, **more)
+            verify = str(secured) if secured else True
+            answer = requests.request(method, url, headers=headers, verify=verify, timeout=10, **more)
             answer.raise_for_status()
             return answer.json() if answer.content else None
 

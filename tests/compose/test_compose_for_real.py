@@ -191,6 +191,22 @@ def test_an_outage_of_the_demos_site_is_mailed_and_healed(
     )
 
 
+def test_the_command_line_in_the_remediators_container_reaches_the_other_services(
+    stack: ComposeStack,
+) -> None:
+    assert doctor(stack).splitlines()[-1] == "Healing would work."
+    done = stack.execute("remediator", "python", "-m", "stack", "up")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "`up` is not part of Docker's image" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def doctor(stack: ComposeStack) -> str:
+    """Ask as docs/docker.md says whether healing would work."""
+    done = stack.execute("remediator", "python", "-m", "stack", "doctor")
+    return (done.stdout + done.stderr).strip()
+
+
 def comes_back(stack: ComposeStack, service: str) -> None:
     """Kill a service and wait until the engine has started it again and it is healthy."""
     before = stack.inspect(service)
@@ -318,6 +334,7 @@ def test_with_tls_and_passwords_on_the_console_people_sign_in_and_outages_are_he
     assert status(stack, URL.replace("https", "http")) == 0
     assert [status(stack, URL, user) for user in (None, (USER, "wrong"), (USER, PASSWORD))] == [401, 401, 200]
     assert "Sign out" in first_page(stack)
+    until(lambda: doctor(stack).endswith("Healing would work."), 30, "the doctor to find all well", every=2)
 
     def scraped() -> list[tuple[str, str]]:
         found = stack.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]

@@ -60,3 +60,10 @@ def test_an_expected_error_is_one_message_and_status_1(monkeypatch, capsys, erro
         cli.run()
     assert ended.value.code == 1
     assert capsys.readouterr().err == shown
+
+
+def test_a_command_whose_parts_dockers_image_leaves_out_says_so(monkeypatch):
+    monkeypatch.delitem(sys.modules, "stack.demo_cli", raising=False)
+    monkeypatch.setitem(sys.modules, "demo.configuration", None)
+    with pytest.raises(StackError, match="`demo` is not part of Docker's image"):
+        CliRunner().invoke(cli.main, ["demo", "slow"], catch_exceptions=False)

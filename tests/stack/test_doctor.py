@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stack.cli import main
-from stack.doctor import Diagnosis, Finding
+from stack.doctor import Diagnosis, Finding, _settings
 from stack.doctor_cli import report
 from tests.linode_fake import LINODE, TOKEN, FakeLinode, running_linode_api
 from tests.ports import free_port
@@ -139,3 +139,15 @@ def test_a_report_names_the_site_and_folds_without_breaking_words(tmp_path: Path
     assert lines[1].split() == ["FAULT", "container", "shop:", "there", "is", "no", "container", "nginx"]
     assert f"{'x' * 90}/known_hosts" in "\n".join(lines)
     assert lines[-1] == "1 fault. Mend them, and run this again."
+
+
+def test_in_the_remediators_container_the_others_have_names_and_it_is_asked_on_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    monkeypatch.setattr("stack.doctor.TOKENS", tmp_path)
+    found = _settings({})
+    urls = [getattr(found, name).url for name in NAMES]
+    assert urls == [
+        "http://exporter:9115", "http://prometheus:9090", "http://alertmanager:9093", "http://127.0.0.1:9096"
+    ]  # fmt: skip
