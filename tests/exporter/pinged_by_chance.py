@@ -13,12 +13,13 @@ import sys
 import time
 
 import uvloop
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.probers.ping import Ping, PingError, Pong
 from exporter.resolve import Address
 from tests.exporter.echoes import REPLY, Told, changed, is_the_reply, made, summed, told
+from tests.exporter.fuzzing import so_many
 
 FALSE, TRUE = 7, 64
 PAYLOAD = b"are you up?"
@@ -89,10 +90,7 @@ async def ping(answering: Answering, packets: list[Told]) -> None:
 
 def main(examples: int, *, by_chance: bool) -> None:
     """Ping so often by both protocols, and say which kind of socket is allowed here."""
-    wanted = settings(
-        max_examples=examples, deadline=None, database=None, derandomize=not by_chance,
-        suppress_health_check=[HealthCheck.too_slow],
-    )  # fmt: skip
+    wanted = so_many(examples, by_chance=by_chance)
     packets = st.lists(told("reply", "reply", "request", "bytes", *ERRORS), max_size=4)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for protocol in (4, 6):

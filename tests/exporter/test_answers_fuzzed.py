@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,6 +30,7 @@ from exporter.probers import ProbeLog
 from exporter.reason import Reason
 from exporter.result import Result
 from stack.programs import find_program
+from tests.exporter.fuzzing import so_many
 
 FAST, LONG = 25, 300
 TIMEOUT, LATE = 0.3, 20.0
@@ -220,8 +221,8 @@ def check(world: World, protocol: str, told: Said) -> None:
 
 
 def fuzz(world: World, protocol: str, examples: int, *, by_chance: bool) -> None:
-    wanted = settings(max_examples=examples, deadline=None, database=None, derandomize=not by_chance)
-    wanted(given(told=said(protocol))(lambda told: check(world, protocol, told)))()
+    checked = given(told=said(protocol))(lambda told: check(world, protocol, told))
+    so_many(examples, by_chance=by_chance)(checked)()
 
 
 @pytest.mark.parametrize("protocol", MODULES)

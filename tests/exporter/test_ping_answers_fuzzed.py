@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probers import ping
@@ -25,6 +25,7 @@ from exporter.probers.ping import Ping, PingError, Pong
 from exporter.reason import Reason
 from exporter.resolve import Address
 from tests.exporter.echoes import REPLY, Told, is_the_reply, made, told
+from tests.exporter.fuzzing import so_many
 from tests.exporter.pinged_network import RANGE, ROOT
 
 FAST, LONG = 25, 1_000
@@ -109,11 +110,7 @@ def check(wire: Wire, packets: list[tuple[bytes, Told]]) -> None:
 
 def fuzz(wire: Wire, examples: int, *, by_chance: bool) -> None:
     packets = st.lists(st.tuples(HEADS, told("reply", "reply", "request", "bytes")), max_size=4)
-    wanted = settings(
-        max_examples=examples, deadline=None, database=None, derandomize=not by_chance,
-        suppress_health_check=[HealthCheck.too_slow],
-    )  # fmt: skip
-    wanted(given(packets=packets)(lambda packets: check(wire, packets)))()
+    so_many(examples, by_chance=by_chance)(given(packets=packets)(lambda packets: check(wire, packets)))()
 
 
 def test_a_ping_succeeds_by_its_own_reply_alone(wire: Wire):
