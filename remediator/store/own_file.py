@@ -1,17 +1,20 @@
-"""SQLite's file under a running remediator: gone, back again, or another one in its place."""
+"""SQLite's file under a running remediator: gone, back again, damaged, or another one in its place."""
 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 
 from core.logs import fields
 from remediator.errors import StoreError
+from remediator.store.damage import SIGNS, Damage
 
 log = logging.getLogger(__name__)
 _Identity = tuple[int, int] | None
@@ -21,26 +24,58 @@ def watch_file(engine: Engine, path: Path) -> None:
     """Use no connection to a file that has gone from its place: what is written there would be lost.
 
     Nor is an empty one made in its stead; once a file is there again, it is opened anew. The log of the file
-    before it is set aside then: SQLite would write that into the new one, and ruin it.
+    before it is set aside then: SQLite would write that into the new one, and ruin it. One that is damaged is
+    not used until it is sound.
     """
-    used = _Used(path)
+    watch = _Watch(path)
+    event.listen(engine, "do_connect", watch.connect)
+    event.listen(engine, "connect", watch.connected)
+    event.listen(engine, "checkout", watch.checkout)
+    event.listen(engine, "checkin", watch.checkin)
+    event.listen(engine, "handle_error", watch.failed, retval=True)
 
-    def connect(_dialect: object, _record: Any, _arguments: object, _options: object) -> None:
-        if not path.exists():
-            raise StoreError(f"the database {path} has gone: put it back, or start Sitemedic anew without it")
-        used.set_aside_the_log_of_another()
 
-    def connected(_connection: object, record: Any) -> None:
-        record.info["file"] = used.now()
+class _Watch:
+    """What is asked at each use of a connection."""
 
-    def checkout(_connection: object, record: Any, _proxy: object) -> None:
-        if record.info.get("file") != identity(path):
-            raise DisconnectionError(f"{path} is another file by now")
-        used.see_the_log()
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._used = _Used(path)
+        self._damage = Damage(path)
 
-    event.listen(engine, "do_connect", connect)
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "checkout", checkout)
+    def connect(self, _dialect: object, _record: Any, _arguments: object, _options: object) -> None:
+        """Raise StoreError where there is no file to open, or none that may be used."""
+        if not self._path.exists():
+            text = f"the database {self._path} has gone: put it back, or start Sitemedic anew without it"
+            raise StoreError(text)
+        self._used.set_aside_the_log_of_another()
+        self._damage.check()
+
+    def connected(self, _connection: object, record: Any) -> None:
+        """Remember which file, in which state, a connection was opened to."""
+        before = self._used.file
+        record.info["file"], record.info["generation"] = self._used.now(), self._damage.generation
+        if before != self._used.file:
+            self._damage.another()
+
+    def checkout(self, _connection: object, record: Any, _proxy: object) -> None:
+        """Let go of a connection that is not to the file as it is now."""
+        there = _stat(self._path)
+        if there is None or record.info.get("file") != (there.st_dev, there.st_ino):
+            raise DisconnectionError(f"{self._path} is another file by now")
+        if record.info.get("generation") != self._damage.generation:
+            raise DisconnectionError(f"{self._path} was, or is, damaged")
+        self._damage.take(record, there)
+        self._used.see_the_log()
+
+    def checkin(self, _connection: object, record: Any) -> None:
+        """Note how the file was left."""
+        self._damage.give_back(record, _stat(self._path))
+
+    def failed(self, context: ExceptionContext) -> StoreError | None:
+        """Take what SQLite says of a damaged file in our words."""
+        said = str(context.original_exception)
+        return self._damage.sign(said) if any(sign in said for sign in SIGNS) else None
 
 
 @dataclass
@@ -81,11 +116,15 @@ class _Used:
 
 def identity(path: Path) -> _Identity:
     """Return what tells a file from another one in its place; None where there is none."""
+    found = _stat(path)
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def _stat(path: Path) -> os.stat_result | None:
     try:
-        found = path.stat()
+        return path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -1,0 +1,121 @@
+"""A SQLite file that was cut short or written over in its place: nothing is done on half a memory.
+
+SQLite looks at a page when it needs it, so parts of a damaged file seem sound, and a history without its last
+attempt would allow one more. So one sign of damage is enough: nobody uses the file until all of it was found
+sound, or another one is in its place. That is looked for in the background, every few seconds; where somebody
+has written to the file who may, as with sqlite3's shell, it takes a moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+from core.logs import fields
+from remediator.errors import StoreError
+
+log = logging.getLogger(__name__)
+SIGNS = ("malformed", "not a database")
+"""What SQLite says of a file that is damaged."""
+AGAIN = 2.0
+"""Seconds between two looks at a damaged file; as long as the last look took, where that was longer."""
+
+
+class Damage:
+    """What is known of one file's soundness; safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._found = ""
+        self._size = 0
+        self._in_use: set[object] = set()
+        self._left: tuple[int, int] | None = None
+        """When the file was last written, and its size, as we left it."""
+        self._looking = False
+        self._look_at = 0.0
+        self.generation = 0
+        """Rises with each damage found and with its end: connections from before are of no use."""
+
+    def another(self) -> None:
+        """Begin anew: another file is in its place."""
+        with self._lock:
+            self._size, self._left = 0, None
+
+    def take(self, user: object, there: os.stat_result) -> None:
+        """Let somebody use the file, which is as we left it; raise StoreError where it is not."""
+        with self._lock:
+            shorter = there.st_size < self._size
+            ours = self._in_use or self._left in (None, (there.st_mtime_ns, there.st_size))
+            if ours and not shorter:
+                self._in_use.add(user)
+                self._size = there.st_size
+                return
+        raise self.sign("it is shorter than before" if shorter else "somebody has written over it")
+
+    def give_back(self, user: object, there: os.stat_result | None) -> None:
+        """Note that somebody uses it no more, and as what the last one leaves it."""
+        with self._lock:
+            self._in_use.discard(user)
+            if there is not None and not self._in_use:
+                self._left = there.st_mtime_ns, there.st_size
+            shorter = there is not None and there.st_size < self._size
+        if shorter:
+            self.sign("it is shorter than before")
+
+    def sign(self, said: str) -> StoreError:
+        """Take a sign of damage; return the error to raise."""
+        with self._lock:
+            if not self._found:
+                self.generation += 1
+                log.error("the database is damaged", extra=fields(file=self._path, reason=said))
+            self._found = said
+        return StoreError(self._told())
+
+    def check(self) -> None:
+        """Raise StoreError while the file is damaged, and have it looked at."""
+        with self._lock:
+            if not self._found:
+                return
+            due = not self._looking and time.monotonic() >= self._look_at
+            self._looking = self._looking or due
+        if due:
+            threading.Thread(target=self._look, name="damage", daemon=True).start()
+        raise StoreError(self._told())
+
+    def _told(self) -> str:
+        return (
+            f"the database {self._path} is damaged ({self._found}): copy a backup beside it and move that "
+            "into its place (mv, not cp), or move it away and start Sitemedic anew; nothing is healed meanwhile"
+        )
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        found = fault(self._path)
+        took = time.monotonic() - began
+        with self._lock:
+            self._looking, self._look_at = False, time.monotonic() + max(AGAIN, took)
+            if found:
+                self._found = found
+                return
+            self._found, self._size, self._left = "", 0, None
+            self.generation += 1
+        log.warning("the database is sound again", extra=fields(file=self._path))
+
+
+def fault(path: Path) -> str:
+    """Say what is wrong with a database file, nothing where all of it is sound and ours."""
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)
+        ) as connection:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            connection.execute("SELECT value FROM meta").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return "" if said == "ok" else " ".join(str(said).split())[:200]

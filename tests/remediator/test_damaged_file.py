@@ -1,0 +1,130 @@
+"""SQLite's file cut short or written over in its place, while the remediator works with it."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from remediator.errors import StoreError
+from remediator.store.damage import fault
+from remediator.store.database import Store, record
+from tests.remediator.doubles import API, lab
+from tests.remediator.test_replaced_file import backup, sound
+from tests.waiting import until
+
+PATIENCE = 30.0
+
+
+def opened(folder: Path) -> tuple[Store, Path]:
+    """Return a store some megabytes large, in the middle of its life, and a backup of it."""
+    file, copy = folder / "remediator.db", folder / "backup"
+    store = Store(f"sqlite:///{file}")
+    store.prepare()
+    write(store, 30)
+    backup(file, copy)
+    store.tidy()
+    write(store, 4)
+    store.tidy()
+    return store, copy
+
+
+def write(store: Store, times: int) -> None:
+    for _ in range(times):
+        with store.write(patience=PATIENCE) as connection:
+            for _ in range(100):
+                record(connection, 1.0, "paused", "x" * 1900)
+
+
+def cut_short(file: Path, _copy: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def emptied(file: Path, _copy: Path) -> None:
+    os.truncate(file, 0)
+
+
+def garbled(file: Path, _copy: Path) -> None:
+    over(file, os.urandom(file.stat().st_size))
+
+
+def an_older_copy_over_it(file: Path, copy: Path) -> None:
+    """As `cp backup remediator.db` does: half of it comes from the log, and what is written is lost."""
+    over(file, copy.read_bytes())
+
+
+def over(file: Path, content: bytes) -> None:
+    with file.open("r+b") as there:
+        there.truncate()
+        there.write(content)
+
+
+@pytest.mark.parametrize("spoil", [cut_short, emptied, garbled, an_older_copy_over_it])
+def test_nothing_is_read_or_written_until_a_good_file_is_moved_into_its_place(
+    spoil: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    store, copy = opened(tmp_path)
+    file = tmp_path / "remediator.db"
+    spoil(file, copy)
+
+    def refused() -> bool:
+        try:
+            write(store, 1)
+        except StoreError as error:
+            return "is damaged" in str(error)
+        return False
+
+    until(refused, PATIENCE, "the damage to be seen")
+    for use in (lambda: sound(store), store.check_writable, lambda: write(store, 1)):
+        with pytest.raises(StoreError, match=r"is damaged .*mv, not cp"):
+            use()
+    copy.replace(file)
+    assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.2) == 3000
+    write(store, 1)
+    assert sound(store) == 3100
+    store.close()
+
+
+def whole(store: Store) -> int | None:
+    try:
+        return sound(store)
+    except StoreError:
+        return None
+
+
+def test_what_somebody_writes_who_may_is_no_damage(tmp_path: Path) -> None:
+    store, _copy = opened(tmp_path)
+    file = tmp_path / "remediator.db"
+    other = sqlite3.connect(file)
+    other.execute("INSERT INTO meta VALUES ('x', 1)")
+    other.commit()
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.1) == 3400
+    assert fault(file) == ""
+    store.close()
+
+
+def test_it_is_told_what_is_wrong_and_healing_goes_on_by_itself(tmp_path: Path) -> None:
+    with lab(tmp_path) as at_work:
+        file, copy = tmp_path / "remediator.db", tmp_path / "backup"
+        at_work.post("blog")
+        at_work.remediator.store.tidy()
+        backup(file, copy)
+        garbled(file, copy)
+        at_work.exporter.failing["www"] = "status"
+        until(lambda: at_work.post("www").status_code == 503, PATIENCE, "a notification refused")
+        told = until(lambda: not_ready(at_work.client.get("/-/ready")), PATIENCE, "it told")
+        assert f"the database {file} is damaged" in told
+        assert at_work.client.get("/api/v1/incidents", headers=API).status_code == 503
+        assert at_work.ledger.lines() == []
+        copy.replace(file)
+        until(lambda: at_work.post("www").status_code == 200, PATIENCE, "a notification taken", every=0.2)
+        at_work.wait("www", "recovered", PATIENCE)
+        assert len(at_work.ledger.lines()) == 1
+
+
+def not_ready(answer: object) -> str:
+    text = str(getattr(answer, "text", ""))
+    return text if "is damaged" in text else ""
