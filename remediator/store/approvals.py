@@ -11,6 +11,13 @@ from remediator.model.incident import State
 from remediator.store.database import new_id, raise_epoch, record
 from remediator.store.schema import APPROVALS, INCIDENTS
 
+WAITING = (
+    APPROVALS.c.answer.is_(None),
+    INCIDENTS.c.closed_at.is_(None),
+    INCIDENTS.c.state == State.AWAITING_APPROVAL,
+)
+"""What holds for a question that waits for its answer, beside its incident."""
+
 
 def ask(
     connection: Connection, incident_id: int, step: str, action: str, detail: str, now: float
@@ -78,7 +85,7 @@ def unanswered(connection: Connection, limit: int = 200) -> list[tuple[Approval,
     query = (
         select(APPROVALS, INCIDENTS.c.site)
         .join(INCIDENTS, INCIDENTS.c.id == APPROVALS.c.incident_id)
-        .where(APPROVALS.c.answer.is_(None), INCIDENTS.c.state == State.AWAITING_APPROVAL)
+        .where(*WAITING)
         .order_by(APPROVALS.c.id)
         .limit(limit)
     )

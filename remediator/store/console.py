@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, case, func, or_, select
 
 from remediator.model.incident import SITE_DOWN, Incident, Outcome, State
 from remediator.model.outages import Outage
+from remediator.store.approvals import WAITING
 from remediator.store.incidents import incident_of
 from remediator.store.schema import APPROVALS, DECISIONS, INCIDENTS
 
@@ -86,11 +87,7 @@ def waiting_questions(connection: Connection) -> int:
     query = (
         select(func.count())
         .select_from(APPROVALS.join(INCIDENTS, INCIDENTS.c.id == APPROVALS.c.incident_id))
-        .where(
-            APPROVALS.c.answer.is_(None),
-            INCIDENTS.c.closed_at.is_(None),
-            INCIDENTS.c.state == State.AWAITING_APPROVAL,
-        )
+        .where(*WAITING)
     )
     return connection.scalar(query) or 0
 

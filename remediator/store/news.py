@@ -9,6 +9,7 @@ from sqlalchemy import CompoundSelect, Connection, func, select, union_all, upda
 
 from remediator.model.incident import Outcome, Stage, State
 from remediator.model.news import Asked, Last, Seen, Try
+from remediator.store.approvals import WAITING
 from remediator.store.schema import APPROVALS, ATTEMPTS, DECISIONS, INCIDENTS
 
 _COLUMNS = ("id", "site", "state", "opened_at", "outage", "closed_at", "outcome", "told")
@@ -73,11 +74,7 @@ def _questions(connection: Connection) -> dict[int, Asked]:
     query = (
         select(APPROVALS.c.incident_id, APPROVALS.c.id, APPROVALS.c.asked_at)
         .join(INCIDENTS, INCIDENTS.c.id == APPROVALS.c.incident_id)
-        .where(
-            APPROVALS.c.answer.is_(None),
-            INCIDENTS.c.closed_at.is_(None),
-            INCIDENTS.c.state == State.AWAITING_APPROVAL,
-        )
+        .where(*WAITING)
         .order_by(APPROVALS.c.id)
     )
     return {row.incident_id: Asked(row.id, row.asked_at) for row in connection.execute(query)}
