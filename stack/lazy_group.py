@@ -1,6 +1,7 @@
 """Groups of commands that stand in a table and are imported when they are called."""
 
 import importlib
+import signal
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,9 @@ from stack.errors import StackError
 
 Table = Mapping[str, tuple[str, str]]
 """name → where it is (`module:attribute`), and its line in --help, so that --help imports nothing."""
+
+_INTERRUPTED = 128 + signal.SIGINT
+"""The exit status after Ctrl-C, as shells have it."""
 
 _NOT_IN_THE_IMAGE = ("demo", "benchmarks")
 
@@ -32,6 +36,15 @@ class LazyGroup(click.Group):
         command = getattr(_imported(module, cmd_name), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort) as error:
+            if isinstance(error, click.Abort) and not isinstance(error.__context__, KeyboardInterrupt):
+                raise  # what was asked had no answer: the input has ended
+            click.echo("\nAborted!", err=True)
+            ctx.exit(_INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

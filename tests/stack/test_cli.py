@@ -67,3 +67,28 @@ def test_a_command_whose_parts_dockers_image_leaves_out_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "demo.configuration", None)
     with pytest.raises(StackError, match="`demo` is not part of Docker's image"):
         CliRunner().invoke(cli.main, ["demo", "slow"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("while_asking", [False, True])
+def test_ctrl_c_ends_any_command_with_status_130_and_no_traceback(monkeypatch, while_asking):
+    @click.command()
+    def waiting():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            if while_asking:
+                raise click.Abort from None  # as click.prompt does
+            raise
+
+    monkeypatch.setattr(importlib.import_module("stack.demo_cli"), "demo_command", waiting)
+    ended = CliRunner().invoke(cli.main, ["demo"])
+    assert (ended.exit_code, ended.output.strip()) == (130, "Aborted!")
+
+
+def test_a_question_that_nobody_answers_is_status_1(monkeypatch):
+    @click.command()
+    def asking():
+        click.prompt("Name")
+
+    monkeypatch.setattr(importlib.import_module("stack.demo_cli"), "demo_command", asking)
+    assert CliRunner().invoke(cli.main, ["demo"], input="").exit_code == 1
