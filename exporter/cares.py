@@ -85,6 +85,13 @@ class Cares:
         answer: pycares.AddrInfoResult = future.result()
         return answer.nodes
 
+    @property
+    def servers(self) -> list[str]:
+        """Return the name servers that are asked; 127.0.0.1 where resolv.conf names none."""
+        if self._closed:
+            return []
+        return [server.removesuffix(":53") for server in self._channel.servers]
+
     def close(self) -> None:
         """Abandon what is being asked and free the descriptors. May be called twice."""
         if self._closed:

@@ -12,6 +12,7 @@ import pycares
 from exporter.cares import Cares, CaresError
 
 _V4, _V6 = 4, 6
+_UNANSWERED = (pycares.errno.ARES_ETIMEOUT, pycares.errno.ARES_ECONNREFUSED)
 
 
 class ResolveError(Exception):
@@ -52,7 +53,7 @@ class Resolver:
         try:
             nodes = await self._cares.addresses(name, family, max(seconds, 0.001))
         except CaresError as error:
-            raise ResolveError(_explain(name, error) + self._asked) from None
+            raise ResolveError(_explain(name, error) + (self._asked or self._whom(error))) from None
         found: dict[int, Address] = {}
         for node in nodes:
             protocol = _V6 if node.family == socket.AF_INET6 else _V4
@@ -63,6 +64,12 @@ class Resolver:
                 f"{name} has no IPv{prefer} address, and ip_protocol_fallback is off{self._asked}"
             )
         return chosen
+
+    def _whom(self, error: CaresError) -> str:
+        """Return whom this machine asks, where nobody answered: that is no fault of the site's."""
+        if error.code not in _UNANSWERED:
+            return ""
+        return f" (this machine asks {', '.join(self._cares.servers)}: /etc/resolv.conf)"
 
 
 @lru_cache(maxsize=20_000)
@@ -107,6 +114,6 @@ def _explain(name: str, error: CaresError) -> str:
         return f"the name {name} does not exist"
     if error.code == pycares.errno.ARES_ENODATA:
         return f"the name {name} has no address"
-    if error.code in (pycares.errno.ARES_ETIMEOUT, pycares.errno.ARES_ECONNREFUSED):
+    if error.code in _UNANSWERED:
         return f"no name server answered for {name} in time"
     return f"the name {name} was not resolved ({error})"

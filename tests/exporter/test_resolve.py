@@ -1,8 +1,12 @@
 import asyncio
+import os
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ from exporter.resolve import Address, ResolveError, Resolver, address_hash, lite
 from tests.exporter.loopback import run
 from tests.ports import free_port
 
+ROOT = Path(__file__).resolve().parents[2]
 _TYPES = {1: socket.AF_INET, 28: socket.AF_INET6}
 
 
@@ -169,3 +174,40 @@ def test_many_lookups_at_once_all_come_back():
             return len(found)
 
     assert run(test()) == 50
+
+
+RESOLVES_NOTHING = """
+import asyncio, sys
+from exporter.resolve import ResolveError, Resolver
+async def look_up():
+    resolver = Resolver()
+    try:
+        await resolver.lookup("shop.example", 4, True, 0.5)
+    except ResolveError as error:
+        print(error)
+    await resolver.close()
+asyncio.run(look_up())
+"""
+
+
+@pytest.mark.needs("unshare", "mount")
+@pytest.mark.parametrize(
+    ("configuration", "asked"),
+    [("", "127.0.0.1"), ("nameserver 203.0.113.53\nnameserver 203.0.113.54\n", "203.0.113.53, 203.0.113.54")],
+)
+def test_a_machine_without_a_name_server_says_that_it_is_its_own_fault(
+    tmp_path: Path, configuration: str, asked: str
+):
+    if subprocess.run(("unshare", "-rmn", "true"), capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces for mounts and networks here")
+    (tmp_path / "resolv.conf").write_text(configuration)
+    (tmp_path / "hosts").write_text("")
+    steps = 'mount --bind resolv.conf /etc/resolv.conf && mount --bind hosts /etc/hosts && "$0" -c "$1"'
+    done = subprocess.run(
+        ("unshare", "-rmn", "sh", "-c", steps, sys.executable, RESOLVES_NOTHING),
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == (
+        f"no name server answered for shop.example in time (this machine asks {asked}: /etc/resolv.conf)\n"
+    ), done.stderr
