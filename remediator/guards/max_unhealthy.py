@@ -49,13 +49,17 @@ def _one_thing(unhealthy: frozenset[str], sites: Mapping[str, SiteState], server
 
     A site that names no server counts as being on the servers of its root site's other parts.
     """
-    roots = {name: _root(name, sites) for name in unhealthy}
-    if len(set(roots.values())) == 1:
+    roots = (_root(name, sites) for name in unhealthy)
+    first = next(roots)
+    if all(root == first for root in roots):
         return True
-    own = {servers[name] for name in unhealthy if name in servers}
-    if len(own) > 1:
-        return False
-    places: dict[str, set[str]] = {roots[name]: set() for name in unhealthy if name not in servers}
+    own = set()
+    for name in unhealthy:
+        if name in servers:
+            own.add(servers[name])
+        if len(own) > 1:
+            return False  # at once: in a storm of thousands this is asked for each of them
+    places: dict[str, set[str]] = {_root(name, sites): set() for name in unhealthy if name not in servers}
     for name, server in servers.items():
         if (root := _root(name, sites)) in places:
             places[root].add(server)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from remediator.model.holds import Answer, Approval
 from remediator.model.incident import State
 from remediator.store.database import new_id, raise_epoch, record
 from remediator.store.schema import APPROVALS, INCIDENTS
+
+_OF_INCIDENT = (
+    select(APPROVALS).where(APPROVALS.c.incident_id == bindparam("incident")).order_by(APPROVALS.c.id)
+)
 
 WAITING = (
     APPROVALS.c.answer.is_(None),
@@ -76,8 +80,7 @@ def get(connection: Connection, approval_id: int) -> Approval | None:
 
 def of_incident(connection: Connection, incident_id: int) -> tuple[Approval, ...]:
     """Return an incident's questions, oldest first."""
-    query = select(APPROVALS).where(APPROVALS.c.incident_id == incident_id).order_by(APPROVALS.c.id)
-    return tuple(_approval(row) for row in connection.execute(query))
+    return tuple(_approval(row) for row in connection.execute(_OF_INCIDENT, {"incident": incident_id}))
 
 
 def unanswered(connection: Connection, limit: int = 200) -> list[tuple[Approval, str]]:

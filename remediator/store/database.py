@@ -29,6 +29,11 @@ ANSWER_WITHIN = 0.8
 PREPARED_WITHIN = 10.0
 GIVE_WAY = 0.1
 """Seconds at most that a worker waits until no notification is being taken in, for each transaction."""
+# Made once: each look, and each notification, asks them.
+_EPOCH = select(META.c.value).where(META.c.name == "epoch")
+_PAUSES = select(PAUSES).order_by(PAUSES.c.since)
+_ADD_NOTIFICATION = insert(NOTIFICATIONS)
+_RECORD = insert(EVENTS)
 
 
 class Store:
@@ -170,7 +175,7 @@ def new_id(result: CursorResult[Any]) -> int:
 
 def epoch(connection: Connection) -> int:
     """Return the number that every claim and every pause raises."""
-    return int(connection.scalar(select(META.c.value).where(META.c.name == "epoch")) or 0)
+    return int(connection.scalar(_EPOCH) or 0)
 
 
 def raise_epoch(connection: Connection, seen: int | None = None) -> bool:
@@ -183,8 +188,7 @@ def raise_epoch(connection: Connection, seen: int | None = None) -> bool:
 
 def add_notification(connection: Connection, **values: object) -> int:
     """Store one notification as it came; return its id."""
-    result = connection.execute(insert(NOTIFICATIONS).values(**values))
-    return new_id(result)
+    return new_id(connection.execute(_ADD_NOTIFICATION, values))
 
 
 def record(
@@ -197,16 +201,15 @@ def record(
     data: Mapping[str, JSON] | None = None,
 ) -> None:
     """Add one line to the timeline."""
-    connection.execute(
-        insert(EVENTS).values(
-            time=time,
-            kind=kind,
-            text=text[:2000],
-            incident_id=incident_id,
-            attempt_id=attempt_id,
-            data=dict(data or {}),
-        )
-    )
+    values = {
+        "time": time,
+        "kind": kind,
+        "text": text[:2000],
+        "incident_id": incident_id,
+        "attempt_id": attempt_id,
+        "data": dict(data or {}),
+    }
+    connection.execute(_RECORD, values)
 
 
 def timeline(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
@@ -224,7 +227,7 @@ def decisions(connection: Connection, incident_id: int) -> list[dict[str, Any]]:
 
 def pauses(connection: Connection) -> tuple[Pause, ...]:
     """Return every pause in force, oldest first."""
-    found = connection.execute(select(PAUSES).order_by(PAUSES.c.since))
+    found = connection.execute(_PAUSES)
     return tuple(Pause(row.scope, row.paused_by, row.reason, row.since, row.until) for row in found)
 
 

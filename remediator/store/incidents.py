@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, union_all, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, union_all, update
 
 from remediator.model.findings import read, sentence
 from remediator.model.incident import FINISHED, SITE_DOWN, Decision, Incident, Outcome, State
@@ -16,6 +16,21 @@ from remediator.store.database import record
 from remediator.store.schema import ATTEMPTS, DECISIONS, EVENTS, INCIDENTS
 
 _CHUNK = 500
+# Made once: each look, and each notification, asks them.
+_GET = select(INCIDENTS).where(INCIDENTS.c.id == bindparam("number"))
+_CHANGE = update(INCIDENTS).where(INCIDENTS.c.id == bindparam("number"), INCIDENTS.c.closed_at.is_(None))
+_OPEN_SITES = select(INCIDENTS.c.site, INCIDENTS.c.id).where(
+    INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.site.in_(bindparam("sites", expanding=True))
+)
+_ENDED = (
+    select(INCIDENTS.c.site, INCIDENTS.c.id, INCIDENTS.c.state, INCIDENTS.c.closed_at)
+    .where(
+        INCIDENTS.c.site.in_(bindparam("sites", expanding=True)), INCIDENTS.c.closed_at > bindparam("after")
+    )
+    .order_by(INCIDENTS.c.id)
+)
+_OPEN = insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id)
+_KEEP_DECISION = insert(DECISIONS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ def open_incidents(
         {"site": site, "state": State.OPEN, "opened_at": now, "outage": outage, "alert": alert}
         for site, outage in sites.items()
     ]
-    result = connection.execute(insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id), rows)
+    result = connection.execute(_OPEN, rows)
     opened = {row.site: row.id for row in result}
     connection.execute(
         insert(EVENTS),
@@ -78,10 +93,8 @@ def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
     names = sorted(set(sites))
     found: dict[str, int] = {}
     for start in range(0, len(names), _CHUNK):
-        query = select(INCIDENTS.c.site, INCIDENTS.c.id).where(
-            INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.site.in_(names[start : start + _CHUNK])
-        )
-        found.update((row.site, row.id) for row in connection.execute(query))
+        rows = connection.execute(_OPEN_SITES, {"sites": names[start : start + _CHUNK]})
+        found.update((row.site, row.id) for row in rows)
     return found
 
 
@@ -90,21 +103,16 @@ def ended_since(connection: Connection, since: Mapping[str, float]) -> dict[str,
 
     One that ended because its site had left sites.yml proves nothing, and is none of them.
     """
-    found: dict[str, int] = {}
-    names = sorted(since)
+    names, earliest = sorted(since), min(since.values(), default=0.0)
+    last: dict[str, Row[Any]] = {}
     for start in range(0, len(names), _CHUNK):
-        last = (
-            select(func.max(INCIDENTS.c.id))
-            .where(INCIDENTS.c.site.in_(names[start : start + _CHUNK]))
-            .group_by(INCIDENTS.c.site)
-        )
-        query = select(INCIDENTS.c.site, INCIDENTS.c.id, INCIDENTS.c.closed_at).where(
-            INCIDENTS.c.id.in_(last), INCIDENTS.c.state == State.RECOVERED
-        )
-        found.update(
-            (site, number) for site, number, ended in connection.execute(query) if ended > since[site]
-        )
-    return found
+        values = {"sites": names[start : start + _CHUNK], "after": earliest}
+        last |= {row.site: row for row in connection.execute(_ENDED, values)}
+    return {
+        site: row.id
+        for site, row in last.items()
+        if row.state == State.RECOVERED and row.closed_at > since[site]
+    }
 
 
 def note_alert(connection: Connection, ids: Iterable[int], alert_status: str, now: float) -> None:
@@ -133,7 +141,7 @@ def to_decide(connection: Connection) -> list[int]:
 
 def get(connection: Connection, incident_id: int) -> Incident | None:
     """Return one incident."""
-    row = connection.execute(select(INCIDENTS).where(INCIDENTS.c.id == incident_id)).one_or_none()
+    row = connection.execute(_GET, {"number": incident_id}).one_or_none()
     return None if row is None else incident_of(row)
 
 
@@ -188,8 +196,7 @@ def counts(connection: Connection) -> dict[State, int]:
 
 def change(connection: Connection, incident_id: int, **values: Any) -> bool:
     """Change columns of an incident that is still open; tell whether it was."""
-    where = (INCIDENTS.c.id == incident_id, INCIDENTS.c.closed_at.is_(None))
-    return connection.execute(update(INCIDENTS).where(*where).values(**values)).rowcount == 1
+    return connection.execute(_CHANGE, {**values, "number": incident_id}).rowcount == 1
 
 
 def keep_decision(connection: Connection, incident: Incident, decision: Decision, now: float) -> bool:
@@ -199,17 +206,16 @@ def keep_decision(connection: Connection, incident: Incident, decision: Decision
     values = {"decided": decision.signature, "next_at": decision.until}
     if not change(connection, incident.id, **values):
         return False
-    connection.execute(
-        insert(DECISIONS).values(
-            incident_id=incident.id,
-            time=now,
-            verb=decision.verb,
-            reason=decision.reason,
-            detail=decision.detail[:2000],
-            action=decision.action,
-            numbers=dict(decision.numbers),
-        )
-    )
+    row = {
+        "incident_id": incident.id,
+        "time": now,
+        "verb": decision.verb,
+        "reason": decision.reason,
+        "detail": decision.detail[:2000],
+        "action": decision.action,
+        "numbers": dict(decision.numbers),
+    }
+    connection.execute(_KEEP_DECISION, row)
     return True
 
 

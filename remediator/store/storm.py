@@ -8,13 +8,14 @@ from remediator.model.holds import Storm
 from remediator.store.database import record
 from remediator.store.schema import STORMS
 
+_LAST = select(STORMS).where(STORMS.c.id == 1)
 GAP = 300.0
 """Seconds without a sign of it after which a storm is a new one."""
 
 
 def last_storm(connection: Connection) -> Storm | None:
     """Return the last storm."""
-    row = connection.execute(select(STORMS).where(STORMS.c.id == 1)).one_or_none()
+    row = connection.execute(_LAST).one_or_none()
     return None if row is None else Storm(row.since, row.seen_at, row.reason, row.detail)
 
 
