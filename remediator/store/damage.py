@@ -47,6 +47,11 @@ class Damage:
         with self._lock:
             self._size, self._left = 0, None
 
+    def writes(self) -> None:
+        """Expect it to be written: whoever closes the last connection puts its log into it."""
+        with self._lock:
+            self._left = None
+
     def take(self, user: object, there: os.stat_result) -> None:
         """Let somebody use the file, which is as we left it; raise StoreError where it is not."""
         with self._lock:
@@ -89,9 +94,10 @@ class Damage:
         raise StoreError(self._told())
 
     def _told(self) -> str:
+        mend = "copy a backup beside it and move that into its place (mv, not cp)"
         return (
-            f"the database {self._path} is damaged ({self._found}): copy a backup beside it and move that "
-            "into its place (mv, not cp), or move it away and start Sitemedic anew; nothing is healed meanwhile"
+            f"the database {self._path} is damaged ({self._found}): {mend}, or move it away and start "
+            "Sitemedic anew; until then nothing is healed"
         )
 
     def _look(self) -> None:

@@ -29,6 +29,14 @@ from remediator.store.own_file import watch_file
 BUSY_TIMEOUT = 0.3
 """Seconds that one statement waits for a lock: short, so that a locked database is a 503 and not a hang."""
 
+_MENDS = {
+    "readonly database": "is its disk mounted read-only? `findmnt -T` and the kernel's log tell",
+    "unable to open": "is there room, and an inode, for the two files beside it? `df -h`, `df -i`",
+    "is full": "free its disk: `df -h`",
+    "disk I/O error": "its disk fails, or is full or read-only: the kernel's log tells, and `df -h`",
+}
+"""What to do, by what SQLite says; once it is done, work goes on by itself."""
+
 CHECKPOINT_AT = 16_000
 """Pages (of 4 KB) in SQLite's log at which a commit has to put them in their place; see `checkpoint`."""
 
@@ -104,8 +112,10 @@ def mapped() -> Iterator[None]:
 
 
 def _first_line(error: DBAPIError) -> str:
-    """Return what the driver says, without the statement and its values."""
-    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+    """Return what the driver says, without the statement and its values; and what to do where we know it."""
+    said = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+    mend = next((mend for words, mend in _MENDS.items() if words in said), None)
+    return said if mend is None or not isinstance(error.orig, sqlite3.Error) else f"{said} ({mend})"
 
 
 def _sqlite(url: URL, busy_timeout: float) -> Engine:

@@ -32,6 +32,7 @@ def watch_file(engine: Engine, path: Path) -> None:
     event.listen(engine, "connect", watch.connected)
     event.listen(engine, "checkout", watch.checkout)
     event.listen(engine, "checkin", watch.checkin)
+    event.listen(engine, "close", watch.closing)
     event.listen(engine, "handle_error", watch.failed, retval=True)
 
 
@@ -71,6 +72,10 @@ class _Watch:
     def checkin(self, _connection: object, record: Any) -> None:
         """Note how the file was left."""
         self._damage.give_back(record, _stat(self._path))
+
+    def closing(self, _connection: object, _record: object) -> None:
+        """Let SQLite put its files in order."""
+        self._damage.writes()
 
     def failed(self, context: ExceptionContext) -> StoreError | None:
         """Take what SQLite says of a damaged file in our words."""

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -121,6 +122,78 @@ def test_a_full_disk_takes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     finally:
         databases.leave()
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@contextmanager
+def mounted(folder: Path, *arguments: str) -> Iterator[Path]:
+    """Mount something there, or skip the test."""
+    folder.mkdir()
+    try:
+        done = subprocess.run(["mount", *arguments, str(folder)], check=False, capture_output=True)
+        if os.geteuid() != 0 or done.returncode != 0:
+            pytest.skip("no disk can be mounted here")
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False, capture_output=True)
+
+
+def test_a_disk_without_an_inode_left_holds_up_a_start_only_and_says_so(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "nr_inodes=5,size=20m", "tmpfs") as disk:
+        store = Store(f"sqlite:///{disk}/remediator.db")
+        store.prepare()
+        (disk / "last").touch()
+        with pytest.raises(OSError, match="No space"):
+            (disk / "one-too-many").touch()
+        store.check_writable()
+        store.close()
+        for number in range(2):
+            (disk / str(number)).touch()
+        with pytest.raises(StoreError, match="df -i"):
+            store.prepare()
+        (disk / "last").unlink()
+        (disk / "0").unlink()
+        store.prepare()
+        store.check_writable()
+        store.close()
+
+
+@pytest.mark.full
+def test_a_disk_that_became_read_only_takes_nothing_until_it_is_mounted_anew(tmp_path: Path) -> None:
+    """As ext4 does by itself when its disk fails: who had it open has a use for it no more."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    make = ["mkfs.ext4", "-q", "-F", str(image)]
+    if shutil.which(make[0]) is None or subprocess.run(make, check=False).returncode != 0:
+        pytest.skip("no file system can be made here")
+    with mounted(tmp_path / "disk", "-o", "loop,errors=remount-ro", str(image)) as disk:
+        found = subprocess.run(
+            ["findmnt", "-no", "SOURCE", str(disk)], capture_output=True, text=True, check=True
+        )
+        trigger = Path("/sys/fs/ext4") / Path(found.stdout.strip()).name / "trigger_fs_error"
+        if not os.access(trigger, os.W_OK):
+            pytest.skip("no disk can be made to fail here")
+
+        def mount_anew() -> None:
+            subprocess.run(["umount", "-l", str(disk)], check=True)
+            until(lambda: free_of(image), PATIENCE, "nobody to use the disk that failed")
+            subprocess.run(["e2fsck", "-fy", str(image)], check=False, capture_output=True)
+            subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=True)
+
+        with (
+            on(f"sqlite:///{disk}/remediator.db"),
+            lab(tmp_path) as at_work,
+            healed_after(at_work, lambda: trigger.write_text("x") and None, mount_anew),
+        ):
+            told = at_work.client.get("/-/ready")
+            assert told.status_code == 503
+            assert "is its disk mounted read-only?" in told.text
+
+
+def free_of(image: Path) -> bool:
+    """Tell whether no loop device has the image any more: the last one to use its files has let go."""
+    found = subprocess.run(["losetup", "-j", str(image)], capture_output=True, text=True, check=True)
+    return not found.stdout
 
 
 def big(at_work: Lab) -> Any:
