@@ -36,8 +36,17 @@ def _addresses(value: Any) -> tuple[str, ...]:
         raise ValueError("must be an address or a list of addresses, such as ops@example.com")
     for item in found:
         if not _ADDRESS.fullmatch(item):
-            raise ValueError(f"must be an address such as ops@example.com (got {quoted(item)})")
+            raise ValueError(
+                f"must be an address such as ops@example.com{_instead(item)} (got {quoted(item)})"
+            )
     return tuple(dict.fromkeys(found))
+
+
+def _instead(item: str) -> str:
+    """Say how to write what people take over from a mail program."""
+    if "," in item or ";" in item:
+        return ", several in a list: [a@example.com, b@example.com]"
+    return ", without a name" if "<" in item else ""
 
 
 Addresses = Annotated[

@@ -48,9 +48,17 @@ def read_yaml(path: Path, shown: str) -> Any:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         what = "cannot be used" if isinstance(error, UnboundedError) else "is not valid YAML"
-        raise ConfigError.single(shown, where, f"{what}: {error.problem}") from error
+        raise ConfigError.single(shown, where, f"{what}: {error.problem}{_tab(text, error)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError.single(shown, "", f"is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _tab(text: str, error: yaml.MarkedYAMLError) -> str:
+    """Say so where a line is indented with what looks like blanks and is none."""
+    mark, lines = error.problem_mark, text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    indent = line[: len(line) - len(line.lstrip())]
+    return " (a tab: indent with blanks)" if "\t" in indent else ""
 
 
 def _mend(error: OSError, path: Path) -> str:

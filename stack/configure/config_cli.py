@@ -17,6 +17,7 @@ from core.servers.schema import api_file_faults, file_faults, servers
 from core.sites import Document, load
 from exporter.configuration import refuse_unreadable_files
 from stack import checked
+from stack.configure import dubious_env
 from stack.configure.heartbeat_cli import heartbeat_command
 from stack.configure.idle_playbooks import idle_playbooks
 from stack.configure.schema_cli import schema_command
@@ -58,7 +59,8 @@ def check_command(config_file: Path) -> None:
         if faults := checked.faults(Path(folder) / "rendered"):
             raise StackError("\n".join(faults))
         compose = list(_compose_notes(config_file.absolute().parent))
-    for line in (*notes, *idle_playbooks(document), *checked.unchecked(), *compose):
+    dubious = dubious_env.notes(config_file.absolute().parent / ".env")
+    for line in (*notes, *dubious, *idle_playbooks(document), *checked.unchecked(), *compose):
         click.echo(f"Note: {line}")
     for line in warnings(document, environ, settings.smtp):
         click.echo(f"Unsafe: {line}")

@@ -154,6 +154,7 @@ def test_a_fault_that_an_app_inherits_is_told_at_its_site(tmp_path: Path) -> Non
         ("[1, 2]", "must be a mapping with sites"),
         ("sites: []", "name at least one site"),
         ("sites: {a: b}", "must be a list"),
+        ("sites:\n\t- a", "(a tab: indent with blanks)"),
         ("a: [", "line 2, column 1: is not valid YAML"),
         ("sites: []\nsites: []", "line 2, column 1: is not valid YAML: the key 'sites' is given twice"),
         ("sites: [{name: a/b, url: x}]", "without '/'"),

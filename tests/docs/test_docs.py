@@ -19,6 +19,7 @@ from remediator.guards import GUARDS
 from remediator.model.incident import Reason as DecisionReason
 from stack.cli import COMMANDS, NOTIFICATIONS
 from stack.configure.config_cli import config_group
+from stack.configure.dubious_env import KNOWN
 from stack.configure.schema_cli import schema_text
 from stack.parts import PARTS
 from stack.settings import SERVICES, load_settings
@@ -246,6 +247,7 @@ def test_every_variable_of_the_example_is_explained_and_every_port_is_in_it() ->
     given = variables(ROOT / ".env.example")
     assert not given - explained
     assert {f"{name.upper()}_PORT" for name in SERVICES} <= given
+    assert given <= set(KNOWN)
 
 
 # --- how it works ---

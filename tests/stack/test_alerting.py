@@ -107,7 +107,8 @@ sites:
     [
         ("notify: never", "sites[0].notify: should be 'down' or 'healing_failed' (got 'never')"),
         ("email: nobody", "sites[0].email: must be an address such as ops@example.com (got 'nobody')"),
-        ("email: 'a@x.example, b@x.example'", "sites[0].email: must be an address"),
+        ("email: 'a@x.example, b@x.example'", "such as ops@example.com, several in a list: [a@"),
+        ("email: 'A <a@x.example>'", "must be an address such as ops@example.com, without a name (got"),
         ("email: '{{ 1 }}@x.example'", "sites[0].email: must be an address"),
         ("email: {a: b}", "sites[0].email: must be an address or a list of addresses"),
         ("recovery_email: a@x.example", "sites[0].recovery_email: set email too"),

@@ -214,3 +214,20 @@ def test_what_amtool_says_holds_no_secret(tmp_path: Path) -> None:
     told = next(line for line in faults(tmp_path) if line.startswith("alertmanager/"))
     assert "http://x.example/********" in told
     assert "hunter" not in told
+
+
+def test_check_notes_what_in_env_is_hardly_meant_and_shows_no_value(folder: Path) -> None:
+    env = folder / ".env"
+    env.write_text(
+        "SMTP_HOST=hunter1\nSMTP_FROM=me@example.com\nSMTP_HOST=smtp.example.com\nLINODETOKEN=hunter2\n"
+        "SMTP_PASSWORD=hunter3 #4\nSMTP_PORT=587 # submission\nSMTP_USERNAME=me\nAPI_TOKEN='long enough #6'\nMY_OWN=x\n"
+    )
+    env.chmod(0o600)
+    shown = asked(folder, "check")
+    assert shown.exit_code == 0, shown.output
+    assert [line for line in shown.output.splitlines() if ".env" in line] == [
+        "Note: .env: SMTP_HOST is set 2 times: the last one counts",
+        "Note: .env: nothing reads LINODETOKEN (did you mean LINODE_TOKEN?)",
+        "Note: .env: line 5: SMTP_PASSWORD ends before the #: in single quotes it is a part of it",
+    ]
+    assert "hunter" not in shown.output
