@@ -8,7 +8,6 @@ more than probes (CPU per probe at 1,000/s: 93-120 us so, 152 us with a loop cal
 """
 
 import asyncio
-import contextlib
 import select
 import time
 from typing import Any, NamedTuple
@@ -151,9 +150,10 @@ class Engine:
         if what == pycurl.POLL_REMOVE:
             if descriptor in self._watched:
                 self._watched.discard(descriptor)
-                # Already gone from the epoll where libcurl closed the descriptor first.
-                with contextlib.suppress(OSError):
+                try:
                     self._epoll.unregister(descriptor)
+                except OSError:  # gone from the epoll already: libcurl closed the descriptor first
+                    return
         else:
             # What raises here ends every transfer, and all that come after it: libcurl gives itself up.
             try:

@@ -4,8 +4,10 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from types import TracebackType
+from typing import NamedTuple
 
 from core.logs import fields
+from core.sites import Options
 from exporter.engine import Engine, EngineClosedError
 from exporter.module import Module
 from exporter.probers import PROBERS, Attempt, ProbeLog, Reading
@@ -21,6 +23,16 @@ logger = logging.getLogger(__name__)
 _MODULES_KEPT = 1000
 
 
+class _Usable(NamedTuple):
+    """A module as it has been looked at: its own attributes take their time, being a pydantic model's."""
+
+    module: Module
+    """Held, so that its id is not another's."""
+    prober: str
+    options: Options
+    complaint: tuple[str, str] | None
+
+
 class Probers:
     """Every prober, over one engine and one resolver, on the running loop."""
 
@@ -31,7 +43,7 @@ class Probers:
         self._own: dict[str, Resolver] = {}
         """The resolvers of sites that have one of their own, by its address."""
         self._on_fault = on_fault
-        self._complaints: dict[int, tuple[Module, tuple[str, str] | None]] = {}
+        self._usable: dict[int, _Usable] = {}
 
     @classmethod
     def start(cls, on_fault: Callable[[], None] = lambda: None) -> "Probers":
@@ -81,26 +93,30 @@ class Probers:
         """
         began, started = time.time(), time.monotonic()
         reading = Reading()
-        complaint = self.complaint(module)
+        usable = self._look_at(module)
+        complaint = usable.complaint
         if complaint is not None:
             reading.fail(Reason.ERROR, f"the module's {complaint[0]}: {complaint[1]}")
         else:
             asked = self.resolver if resolver is None else self._resolver(resolver)
             attempt = Attempt(
-                target, module.options, started + timeout, hostname, log, self.engine, asked, barred
+                target, usable.options, started + timeout, hostname, log, self.engine, asked, barred
             )
-            await self._run(module.prober, attempt, reading)
-        return _result(module.prober, reading, began, time.monotonic() - started)
+            await self._run(usable.prober, attempt, reading)
+        return _result(usable.prober, reading, began, time.monotonic() - started)
 
     def complaint(self, module: Module) -> tuple[str, str] | None:
-        """Return why the module cannot be used, as (key, message), None where it can; kept per module."""
-        known = self._complaints.get(id(module))
+        """Return why the module cannot be used, as (key, message), None where it can."""
+        return self._look_at(module).complaint
+
+    def _look_at(self, module: Module) -> "_Usable":
+        known = self._usable.get(id(module))
         if known is None:
-            if len(self._complaints) >= _MODULES_KEPT:
-                self._complaints.clear()
-            # The module is held too, so that its id is not another's.
-            known = self._complaints[id(module)] = (module, next(iter(module.complaints()), None))
-        return known[1]
+            if len(self._usable) >= _MODULES_KEPT:
+                self._usable.clear()
+            complaint = next(iter(module.complaints()), None)
+            known = self._usable[id(module)] = _Usable(module, module.prober, module.options, complaint)
+        return known
 
     async def _run(self, prober: str, attempt: Attempt, reading: Reading) -> None:
         """Run the prober; what it raises becomes a reason here and nowhere else."""
@@ -122,19 +138,17 @@ class Probers:
 def _result(prober: str, reading: Reading, began: float, around: float) -> Result:
     """Sum a probe up; `around` are the seconds by the clock around it, with our own queue in them."""
     address = reading.address
-    return Result(
-        success=reading.reason is None,
-        reason=reading.reason,
-        detail=reading.detail,
-        time=began,
-        duration=reading.resolve + reading.transfers if reading.transfers else around,
-        phases=Phases(
-            reading.resolve, reading.connect, reading.tls_time, reading.processing, reading.transfer
-        ),
-        dns_lookup_time=reading.resolve,
-        ip_protocol=(6 if ":" in address else 4) if address else 0,
-        ip_addr_hash=address_hash(address) if address else 0,
-        prober=prober,
-        facts=reading.facts,
-        tls=reading.tls,
+    return Result(  # by place: with names it takes twice as long
+        reading.reason is None,
+        reading.reason,
+        reading.detail,
+        began,
+        reading.resolve + reading.transfers if reading.transfers else around,
+        Phases(reading.resolve, reading.connect, reading.tls_time, reading.processing, reading.transfer),
+        reading.resolve,
+        (6 if ":" in address else 4) if address else 0,
+        address_hash(address) if address else 0,
+        prober,
+        reading.facts,
+        reading.tls,
     )

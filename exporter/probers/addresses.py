@@ -39,9 +39,19 @@ async def addresses_of(
     return free
 
 
+def usable_literal(host: str, options: AddressOptions) -> Address | None:
+    """Return `host` as an address where it is one, and the options let it be used."""
+    known = literal(host)
+    usable = known is not None and (known.protocol == _preferred(options) or options.ip_protocol_fallback)
+    return known if usable else None
+
+
+def _preferred(options: AddressOptions) -> int:
+    return 6 if options.preferred_ip_protocol == "ip6" else 4
+
+
 async def _found(host: str, options: AddressOptions, attempt: Attempt, reading: Reading) -> list[Address]:
-    prefer = 6 if options.preferred_ip_protocol == "ip6" else 4
-    fallback = options.ip_protocol_fallback
+    prefer, fallback = _preferred(options), options.ip_protocol_fallback
     known = literal(host)
     if known is not None:
         if known.protocol != prefer and not fallback:

@@ -12,10 +12,12 @@ import pycurl
 
 from exporter.engine import Ending
 from exporter.probers.addresses import addresses_of
-from exporter.probers.http_checks import Headers, judge
+from exporter.probers.http_answer import Answer
+from exporter.probers.http_checks import judge
 from exporter.probers.http_lines import FAMILIES, http_lines
 from exporter.probers.http_options import HTTPOptions
-from exporter.probers.http_request import Hop, Plan, Plans, is_renamed, settings_of
+from exporter.probers.http_plan import Hop, Plan, Plans, nothing_of
+from exporter.probers.http_request import is_renamed, settings_of
 from exporter.probers.oauth2 import OAuth2Error, authorization, forget
 from exporter.probers.prober import Attempt, Place, ProbeLog, Prober, Reading
 from exporter.probers.proxies import proxy_of
@@ -34,69 +36,26 @@ from exporter.transfer import (
 )
 
 MOST_REDIRECTS = 10
-KEPT_FOR_PATTERNS = 1 << 20
-"""Bytes of a body that patterns see where no body_size_limit says otherwise."""
-MOST_UNPACKED = 32 << 20
-"""Bytes that a body may unpack to where no larger body_size_limit is set: a kilobyte can hold a megabyte of
-zeros, and every probe waits while libcurl unpacks it."""
 
 _UNAUTHORIZED = 401
-_ENDS_OF_HEAD = {b"\r\n", b"\n"}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _VERSIONS = {1: 1.0, 2: 1.1, 3: 2.0, 30: 3.0}
-_NOTHING = HTTPFacts()
-_NOTHING_OF_CEL = HTTPFacts(failed_due_to_cel=False)
 _BY_PROXY = (None,)
 _PLANS = Plans()
 
 
-class Answer:
-    """What comes back on one hop; takes the pieces as libcurl reads them."""
-
-    __slots__ = ("body", "head", "headers", "limit", "most", "size")
-
-    def __init__(self, options: HTTPOptions) -> None:
-        self.most = options.body_size_limit or KEPT_FOR_PATTERNS
-        unpacks = options.compression not in ("", "identity")
-        self.limit = max(MOST_UNPACKED, options.body_size_limit or 0) if unpacks else None
-        self.headers: Headers = []
-        self.head: set[bytes] = set()
-        """Lines of the headers, where nobody looks at them but for the one that ends them."""
-        self.body = bytearray()
-        self.size = 0
-
-    def take_body(self, piece: bytes) -> int:
-        """Count a piece of the body, and keep it while there is room; returns 0 to take no more."""
-        room = self.most - self.size
-        self.size += len(piece)
-        if room > 0:
-            self.body += piece[:room]
-        return len(piece) if self.limit is None or self.size <= self.limit else 0
-
-    @property
-    def has_whole_head(self) -> bool:
-        """Say whether the headers have come to their end: libcurl takes them also where they were cut off."""
-        return not self.head.isdisjoint(_ENDS_OF_HEAD)
-
-    def take_header(self, line: bytes) -> None:
-        """Keep one header line; a new status line (after 100, after a proxy) forgets those before it."""
-        if line in _ENDS_OF_HEAD:
-            self.head.add(line)
-        if line.startswith(b"HTTP/"):
-            self.headers.clear()
-            return
-        name, colon, value = line.partition(b":")
-        if colon:
-            self.headers.append((name.decode("latin-1").strip().lower(), value.strip()))
-
-
 async def probe(attempt: Attempt, reading: Reading) -> None:
     """Probe one URL and fill the reading in. Raises TargetError, ResolveError, FileError."""
-    reading.facts = _NOTHING_OF_CEL if attempt.options.has_cel else _NOTHING
-    plan = _PLANS.get(attempt.target, attempt.options, attempt.hostname)
-    if attempt.options.oauth2 is not None:
+    options = attempt.options
+    try:
+        plan = _PLANS.get(attempt.target, options, attempt.hostname)
+    except TargetError:
+        reading.facts = nothing_of(options)
+        raise
+    reading.facts = plan.nothing
+    if plan.oauth2 is not None:
         try:
-            header = await authorization(attempt, attempt.options.oauth2)
+            header = await authorization(attempt, plan.oauth2)
         except OAuth2Error as error:
             reading.fail(Reason.ERROR, str(error))
             return
@@ -107,8 +66,8 @@ async def probe(attempt: Attempt, reading: Reading) -> None:
         for redirects in range(MOST_REDIRECTS + 1):
             led_to = await _take_hop(attempt, reading, plan, hop, curl, redirects)
             if led_to is None:
-                if reading.facts.status_code == _UNAUTHORIZED and attempt.options.oauth2 is not None:
-                    forget(attempt.options.oauth2)
+                if reading.facts.status_code == _UNAUTHORIZED and plan.oauth2 is not None:
+                    forget(plan.oauth2)
                 return
             status = reading.facts.status_code
             if attempt.log:
@@ -124,18 +83,17 @@ async def _take_hop(
     attempt: Attempt, reading: Reading, plan: Plan, hop: Hop, curl: Any, redirects: int
 ) -> WebTarget | None:
     """Make one request; return where it leads, or None when its answer is the last one, judged."""
-    options = plan.options
     secure = hop.web.scheme == "https"
-    answer = Answer(options)
+    answer = Answer(plan.room)
     ending, handshake = await _perform(attempt, reading, plan, hop, curl, answer)
     add_phases(reading, curl, well=ending.code == 0, secure=secure)
-    facts = reading.facts = _facts(curl, answer, options, secure, redirects)
+    facts = reading.facts = _facts(curl, answer, plan, secure, redirects)
     if handshake is not None:
         reading.tls = handshake.facts(curl) or reading.tls
     if attempt.log:
         _note(attempt.log, hop, facts, ending)
     if ending.code:
-        reading.fail(*failure(curl, ending, secure=secure, proxied=bool(proxy_of(options, hop.web))))
+        reading.fail(*failure(curl, ending, secure=secure, proxied=bool(proxy_of(plan.options, hop.web))))
         return None
     if not answer.has_whole_head:
         reading.fail(
@@ -145,9 +103,10 @@ async def _take_hop(
     where = curl.getinfo_raw(pycurl.REDIRECT_URL) if facts.status_code in _REDIRECTS else None
     if where:
         facts = reading.facts = facts._replace(redirects=redirects + 1)
-        if options.follows:
+        if plan.follows:
             return _redirected(where, reading, facts)
-    _judge(options, reading, facts, answer)
+    if plan.asks_for_more or not 200 <= facts.status_code < 300:
+        _judge(plan.options, reading, facts, answer)
     return None
 
 
@@ -155,7 +114,10 @@ async def _perform(
     attempt: Attempt, reading: Reading, plan: Plan, hop: Hop, curl: Any, answer: Answer
 ) -> tuple[Ending, Handshake | None]:
     """Run one hop's transfer, to the other protocol's address when this machine cannot reach the first."""
-    addresses = await _addresses(attempt, reading, plan, hop.web)
+    if hop is plan.first and plan.address is not None and attempt.barred is None:
+        addresses: Sequence[Address | None] = (plan.address,)
+    else:
+        addresses = await _addresses(attempt, reading, plan, hop.web)
     for place, address in enumerate(addresses, 1):
         configure(curl, settings_of(plan, hop), attempt.deadline - time.monotonic())
         if plan.wants_body:
@@ -184,21 +146,22 @@ async def _addresses(
     return await addresses_of(host, plan.options, attempt, reading, web.port)
 
 
-def _facts(curl: Any, answer: Answer, options: HTTPOptions, secure: bool, redirects: int) -> HTTPFacts:
-    getinfo = curl.getinfo
-    status = final_status(curl)
+def _facts(curl: Any, answer: Answer, plan: Plan, secure: bool, redirects: int) -> HTTPFacts:
+    status, due_to_cel = final_status(curl), plan.nothing.failed_due_to_cel
     if not status:
-        return HTTPFacts(redirects=redirects, failed_due_to_cel=False if options.has_cel else None)
+        return plan.nothing._replace(redirects=redirects)
+    getinfo = curl.getinfo
     modified = getinfo(pycurl.INFO_FILETIME)
     return HTTPFacts(
-        status_code=status,
-        http_version=_VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), 0.0),
-        redirects=redirects,
-        ssl=secure,
-        content_length=int(getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)),
-        uncompressed_body_length=answer.size if options.compression else int(getinfo(pycurl.SIZE_DOWNLOAD_T)),
-        last_modified=float(modified) if modified > 0 else None,  # 0 also for what is no date
-        failed_due_to_cel=False if options.has_cel else None,
+        status,
+        _VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), 0.0),
+        redirects,
+        secure,
+        int(getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T)),
+        answer.size if plan.unpacks else int(getinfo(pycurl.SIZE_DOWNLOAD_T)),
+        float(modified) if modified > 0 else None,  # 0 also for what is no date
+        False,
+        due_to_cel,
     )
 
 
@@ -211,7 +174,6 @@ def _redirected(where: bytes, reading: Reading, facts: HTTPFacts) -> WebTarget |
 
 
 def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Answer) -> None:
-    whole = answer.size <= answer.most
     verdict = judge(
         options,
         facts.status_code,
@@ -219,7 +181,7 @@ def _judge(options: HTTPOptions, reading: Reading, facts: HTTPFacts, answer: Ans
         secure=facts.ssl,
         headers=answer.headers,
         body=bytes(answer.body),
-        whole=whole,
+        whole=answer.is_whole,
     )
     if verdict is not None:
         reading.fail(verdict.reason, verdict.detail)

@@ -20,6 +20,21 @@ class Verdict:
     due_to_cel: bool = False
 
 
+def asks_for_more(options: HTTPOptions) -> bool:
+    """Say whether these options ask more of an answer than a status of 2xx."""
+    return bool(
+        options.fail_if_ssl
+        or options.fail_if_not_ssl
+        or options.valid_status_codes
+        or options.valid_http_versions
+        or options.fail_if_header_matches
+        or options.fail_if_header_not_matches
+        or options.fail_if_body_matches_regexp
+        or options.fail_if_body_not_matches_regexp
+        or options.has_cel
+    )
+
+
 def judge(
     options: HTTPOptions,
     status: int,
