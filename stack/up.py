@@ -1,6 +1,7 @@
 """`./sitemedic up`: check, start everything in order, keep it running, stop it in order."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +24,7 @@ from stack.supervise import Say, Service, Supervisor
 
 _CONFIGURATION_EVERY = 2.0  # seconds
 _DELIVERIES_EVERY = 5.0
+_KILLED = 128 + signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,13 @@ def up(home: Home, say: Say, yes: bool = False) -> int:
         packages.ensure(services.PROGRAMS + (demo_parts.PROGRAMS if stack.demo else ()), yes=yes, say=say)
         os.environ.pop("NOTIFY_SOCKET", None)
         owner = os.getpid()
-        return guarded(lambda: _run(stack, owner))
+        status = guarded(lambda: _run(stack, owner))
+    if status == _KILLED:
+        say(
+            "sitemedic: killed from outside (out of memory? dmesg tells), and all that it had started with it"
+        )
+        say("Start it again: ./sitemedic up")
+    return status
 
 
 def _announce(stack: Stack) -> None:

@@ -1,5 +1,8 @@
 import importlib
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -8,6 +11,8 @@ from click.testing import CliRunner
 from core.faults import ConfigError
 from stack import cli
 from stack.errors import StackError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_names_every_command_and_imports_none():
@@ -92,3 +97,22 @@ def test_a_question_that_nobody_answers_is_status_1(monkeypatch):
 
     monkeypatch.setattr(importlib.import_module("stack.demo_cli"), "demo_command", asking)
     assert CliRunner().invoke(cli.main, ["demo"], input="").exit_code == 1
+
+
+EARLY = """
+import os, signal, sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "stack.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupted())
+import runpy
+runpy.run_module("stack", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_all_is_still_imported_shows_no_traceback():
+    done = subprocess.run(
+        (sys.executable, "-c", EARLY), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -1,12 +1,18 @@
 """`./sitemedic up` and `config check` by their command line: what is refused before anything starts."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from stack.home import Home
+from stack.settings import SERVICES
+from stack.up import up
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SITES = 'sites: [{name: www, url: "http://127.0.0.1:1/"}]\n'
@@ -70,3 +76,14 @@ def test_config_check_counts_sites_and_servers(tmp_path):
 def test_config_check_tells_what_is_wrong_and_ends_with_1(tmp_path, name):
     (tmp_path / "sites.yml").write_text("sites: [{name: www}]\n")
     assert refused(sitemedic(tmp_path, "config", "check", f"--config.file={name}")).startswith(name)
+
+
+def test_a_stack_that_was_killed_from_outside_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("stack.up.guarded", lambda _: 128 + signal.SIGKILL)
+    monkeypatch.setattr("stack.up.packages.ensure", lambda *_, **__: None)
+    for name in SERVICES:
+        monkeypatch.setenv(f"{name.upper()}_PORT", str(free_port()))
+    (tmp_path / "sites.yml").write_text(SITES)
+    said = []
+    assert up(Home(tmp_path, demo=False), said.append) == 137
+    assert "killed from outside" in said[-2]
