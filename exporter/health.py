@@ -17,6 +17,7 @@ from prometheus_client import (
 
 from core import VERSION
 from exporter.lateness import Lateness
+from exporter.state import Moment
 
 # The _created series that nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -96,6 +97,7 @@ class Health:
             "sitemedic_config_last_reload_successful",
             "Whether the last reading of the configuration succeeded.",
         )
+        self._reloaded: Moment | None = None
         self._reload_time = self._gauge(
             "sitemedic_config_last_reload_success_timestamp_seconds",
             "When the configuration was last read with success.",
@@ -131,9 +133,17 @@ class Health:
         for gauge in (self._reload_successful, self._their_successful):
             gauge.set(successful)
         if successful:
-            now = time.time()
-            self._reload_time.set(now)
-            self._their_time.set(now)
+            self._reloaded = Moment(time.time(), time.monotonic())
+            self._tell_reload(self._reloaded)
+
+    def correct(self, wall_now: float, now: float) -> None:
+        """Tell the time of the last reload as the wall clock does, which somebody has set."""
+        if self._reloaded is not None:
+            self._tell_reload(self._reloaded.corrected(wall_now, now))
+
+    def _tell_reload(self, moment: Moment) -> None:
+        self._reload_time.set(moment.wall)
+        self._their_time.set(moment.wall)
 
     def web_config_read(self, *, successful: bool) -> None:
         """Note how the last reading of the web configuration went."""

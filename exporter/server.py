@@ -19,6 +19,7 @@ from core.faults import ConfigError
 from core.logs import fields
 from core.secrets import from_environment
 from core.sites import Part
+from exporter import wall_clock
 from exporter.configuration import Configuration, read
 from exporter.health import Health
 from exporter.heartbeats.book import Heartbeats
@@ -105,6 +106,7 @@ async def _serve(settings: Settings, parts: Sequence[Part], configuration: Confi
         following = [
             asyncio.create_task(security.follow_files(settings.poll_every)),
             asyncio.create_task(heartbeats.listen()),
+            asyncio.create_task(wall_clock.follow(exporter.clock_was_set)),
         ]
         if settings.follow:
             following.append(asyncio.create_task(reloader.follow_files()))

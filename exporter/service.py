@@ -95,6 +95,12 @@ class Exporter:
         self.health.sites.set(len(self.states))
         asyncio.get_running_loop().call_later(CANCELLED_WITHIN, _spare_what_stays)
 
+    def clock_was_set(self, wall: float, now: float) -> None:
+        """Tell all times anew, as the wall clock does now; `now` is the monotonic one's."""
+        for state in self.states.values():
+            state.correct(wall, now)
+        self.health.correct(wall, now)
+
     def complaint(self, module: Module) -> tuple[str, str] | None:
         """Return why the module cannot be used, as (key, message), None where it can."""
         return self._probers.complaint(module)

@@ -15,7 +15,8 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STALE_INTERVALS = 3
 """A result older than this many intervals and one timeout is stale."""
 
-_JUMP = 1.0
+JUMP = 1.0
+"""Seconds by which a wall clock that was set differs; less is its steering."""
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class Moment:
     def corrected(self, wall_now: float, monotonic_now: float) -> "Moment":
         """Return this moment as the wall clock tells it now; what is below a second is left alone."""
         told = wall_now - (monotonic_now - self.monotonic)
-        return self if abs(told - self.wall) < _JUMP else Moment(told, self.monotonic)
+        return self if abs(told - self.wall) < JUMP else Moment(told, self.monotonic)
 
     def at(self, monotonic: float) -> "Moment":
         """Return the moment at `monotonic`, as this one's wall clock tells it."""
@@ -89,6 +90,14 @@ class SiteState:
             self.slow = None
         else:
             self.slow = self.slow.corrected(wall_now, now) if self.slow else began
+        self.lines = None
+
+    def correct(self, wall_now: float, now: float) -> None:
+        """Tell every moment as the wall clock does, which somebody has set."""
+        moments = (self.probed, self.succeeded, self.failing, self.slow)
+        self.probed, self.succeeded, self.failing, self.slow = (
+            moment and moment.corrected(wall_now, now) for moment in moments
+        )
         self.lines = None
 
     def _renew_lines(self) -> None:

@@ -2,6 +2,7 @@ import time
 
 import pytest
 
+from exporter.exposition import ready_lines
 from exporter.module import BUILT_IN
 from exporter.reason import Reason
 from exporter.result import Result
@@ -164,3 +165,18 @@ def test_a_reload_keeps_the_history(clock: Clock) -> None:
     state.follow(watched())
     assert state.slow is None
     assert state.probes == 1
+
+
+def test_a_clock_that_is_set_moves_every_moment_at_once_and_its_lines_with_them(clock: Clock) -> None:
+    state = SiteState(watched(within=0.05))
+    state.record(good(duration=0.1))
+    clock.pass_seconds(100)
+    before = [moment.wall for moment in (state.probed, state.succeeded, state.slow) if moment]
+    ready_lines(state)
+    clock.wall += 7200
+    state.correct(clock.wall, clock.monotonic)
+    after = [moment.wall for moment in (state.probed, state.succeeded, state.slow) if moment]
+    assert after == [one + 7200 for one in before]
+    assert f"sitemedic_last_probe_timestamp_seconds{state.labels.plain} {after[0]:.3f}\n" in ready_lines(
+        state
+    )
