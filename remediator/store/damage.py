@@ -33,6 +33,7 @@ class Damage:
         self._path = path
         self._lock = threading.Lock()
         self._found = ""
+        self._sure = False
         self._size = 0
         self._in_use: set[object] = set()
         self._left: tuple[int, int] | None = None
@@ -52,35 +53,51 @@ class Damage:
         with self._lock:
             self._left = None
 
-    def take(self, user: object, there: os.stat_result) -> None:
+    def take(self, user: object) -> None:
         """Let somebody use the file, which is as we left it; raise StoreError where it is not."""
         with self._lock:
+            there = self._stat()
+            ours = self._in_use or self._left in (None, _left(there))
             shorter = there.st_size < self._size
-            ours = self._in_use or self._left in (None, (there.st_mtime_ns, there.st_size))
             if ours and not shorter:
                 self._in_use.add(user)
                 self._size = there.st_size
                 return
-        raise self.sign("it is shorter than before" if shorter else "somebody has written over it")
+        raise self.sign(
+            "it is shorter than before" if shorter else "somebody has written over it", sure=False
+        )
 
-    def give_back(self, user: object, there: os.stat_result | None) -> None:
+    def give_back(self, user: object) -> None:
         """Note that somebody uses it no more, and as what the last one leaves it."""
         with self._lock:
             self._in_use.discard(user)
-            if there is not None and not self._in_use:
-                self._left = there.st_mtime_ns, there.st_size
-            shorter = there is not None and there.st_size < self._size
-        if shorter:
-            self.sign("it is shorter than before")
+            if not self._in_use:
+                try:
+                    self._left = _left(self._stat())
+                except StoreError:
+                    self._left = None
 
-    def sign(self, said: str) -> StoreError:
-        """Take a sign of damage; return the error to raise."""
+    def sign(self, said: str, *, sure: bool = True) -> StoreError:
+        """Take a sign of damage, be it `sure` or to be looked into; return the error to raise."""
         with self._lock:
             if not self._found:
                 self.generation += 1
-                log.error("the database is damaged", extra=fields(file=self._path, reason=said))
-            self._found = said
-        return StoreError(self._told())
+                log.warning("the database is looked through", extra=fields(file=self._path, reason=said))
+            if sure or not self._found:
+                self._found = said
+            self._tell_damage(sure)
+            return StoreError(self._told())
+
+    def _tell_damage(self, sure: bool) -> None:
+        if sure and not self._sure:
+            log.error("the database is damaged", extra=fields(file=self._path, reason=self._found))
+        self._sure = self._sure or sure
+
+    def _stat(self) -> os.stat_result:
+        try:
+            return self._path.stat()
+        except OSError as error:
+            raise StoreError(f"the database {self._path} has gone: {error.strerror}") from error
 
     def check(self) -> None:
         """Raise StoreError while the file is damaged, and have it looked at."""
@@ -89,11 +106,14 @@ class Damage:
                 return
             due = not self._looking and time.monotonic() >= self._look_at
             self._looking = self._looking or due
+            told = self._told()
         if due:
             threading.Thread(target=self._look, name="damage", daemon=True).start()
-        raise StoreError(self._told())
+        raise StoreError(told)
 
     def _told(self) -> str:
+        if not self._sure:
+            return f"the database {self._path} is looked through ({self._found}): it goes on if it is sound"
         mend = "copy a backup beside it and move that into its place (mv, not cp)"
         return (
             f"the database {self._path} is damaged ({self._found}): {mend}, or move it away and start "
@@ -108,10 +128,15 @@ class Damage:
             self._looking, self._look_at = False, time.monotonic() + max(AGAIN, took)
             if found:
                 self._found = found
+                self._tell_damage(sure=True)
                 return
-            self._found, self._size, self._left = "", 0, None
+            self._found, self._sure, self._size, self._left = "", False, 0, None
             self.generation += 1
         log.warning("the database is sound again", extra=fields(file=self._path))
+
+
+def _left(there: os.stat_result) -> tuple[int, int]:
+    return there.st_mtime_ns, there.st_size
 
 
 def fault(path: Path) -> str:

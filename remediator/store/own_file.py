@@ -66,12 +66,12 @@ class _Watch:
             raise DisconnectionError(f"{self._path} is another file by now")
         if record.info.get("generation") != self._damage.generation:
             raise DisconnectionError(f"{self._path} was, or is, damaged")
-        self._damage.take(record, there)
+        self._damage.take(record)
         self._used.see_the_log()
 
     def checkin(self, _connection: object, record: Any) -> None:
         """Note how the file was left."""
-        self._damage.give_back(record, _stat(self._path))
+        self._damage.give_back(record)
 
     def closing(self, _connection: object, _record: object) -> None:
         """Let SQLite put its files in order."""
