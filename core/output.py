@@ -26,10 +26,10 @@ def make_sure() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def given_up() -> bool:
-    """Say whether nothing more can be printed (a full disk); what was not printed yet is dropped then."""
+def given_up(by: str = "") -> bool:
+    """Say, by printing it, whether nothing more can be printed; what was not printed yet is dropped then."""
     try:
-        sys.stdout.write("\n")
+        sys.stdout.write(by)
         sys.stdout.flush()
     except OSError:
         # Python flushes once more at its end, and would tell of it in its own words.

@@ -97,7 +97,7 @@ def run() -> None:
         click.echo(f"sitemedic: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        if error.filename is None and output.given_up():
+        if error.filename is None and output.given_up("\n"):
             click.echo(f"sitemedic: what it prints cannot be written: {error.strerror}", err=True)
         elif error.strerror and isinstance(error.filename, str):
             path = Path(error.filename)

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -108,6 +108,33 @@ def only_one(home: Home) -> Iterator[None]:
 def write_running(home: Home, running: Running) -> None:
     """Write run.json, whole or not at all."""
     write_whole(home.run_file, json.dumps(asdict(running), indent=2) + "\n")
+
+
+def following(
+    home: Home, say: Callable[[str], None], pids: Callable[[], Mapping[str, int]], write: Callable[[], None]
+) -> Callable[[], None]:
+    """Return what calls `write`, for run.json, once `pids` have changed.
+
+    A sick disk is told of once, and ends nothing; it is tried again.
+    """
+    noted, failing = pids(), False
+
+    def follow() -> None:
+        nonlocal noted, failing
+        now = pids()
+        if now == noted:
+            return
+        try:
+            write()
+        except OSError as error:
+            if not failing:
+                path = home.run_file
+                say(f"{path} cannot be written: {unwritable(error, path)}. It is tried again; all runs on")
+            failing = True
+        else:
+            noted, failing = now, False
+
+    return follow
 
 
 def read_running(home: Home) -> Running | None:

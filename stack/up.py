@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from threading import Event, Thread
 
 from core.environment import load_environment
-from core.files import told, unwritable
+from core.files import told
 from remediator.configuration.schema import targets
 from stack import demo_parts, healing, packages, ports, services
 from stack.deliveries import DeliveryWatch, fault
 from stack.demo_parts import DemoPorts
 from stack.errors import StackError
-from stack.home import Home, Running, only_one, write_running
+from stack.home import Home, Running, following, only_one, write_running
 from stack.loopback import get_json
 from stack.processes import guarded, handle_stops, unblock_signals
 from stack.reload import Configuration, Reloader, read, write
@@ -245,37 +245,15 @@ def _tend(stack: Stack, supervisor: Supervisor, reloader: Reloader, owner: int, 
     deliveries = DeliveryWatch(settings.alertmanager.url, log, stack.say, settings.receivers)
     look_for_deliveries = _every(_DELIVERIES_EVERY, deliveries.look)
     look_for_changes = _every(_CONFIGURATION_EVERY, lambda: _follow(stack, reloader, deliveries))
-    note_pids = _noting(
-        stack, supervisor, lambda: _write_running(stack, supervisor, reloader.configuration.settings, owner)
-    )
+    note_pids = following(
+        stack.home, stack.say, supervisor.pids,
+        lambda: _write_running(stack, supervisor, reloader.configuration.settings, owner),
+    )  # fmt: skip
     while not stopping.wait(0.2):
         supervisor.tend()
         note_pids()
         look_for_changes()
         look_for_deliveries()
-
-
-def _noting(stack: Stack, supervisor: Supervisor, write: Callable[[], None]) -> Callable[[], None]:
-    """Return what has changed pids written; a sick disk is told of once, and ends nothing."""
-    path, noted, failing = stack.home.run_file, supervisor.pids(), False
-
-    def note() -> None:
-        nonlocal noted, failing
-        pids = supervisor.pids()
-        if pids == noted:
-            return
-        try:
-            write()
-        except OSError as error:
-            if not failing:
-                stack.say(
-                    f"{path} cannot be written: {unwritable(error, path)}. It is tried again; all runs on"
-                )
-            failing = True
-        else:
-            noted, failing = pids, False
-
-    return note
 
 
 def _follow(stack: Stack, reloader: Reloader, deliveries: DeliveryWatch) -> None:

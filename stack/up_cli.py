@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from core.output import given_up
 from stack.flags import folder_option
 from stack.home import locate
 from stack.up import up
@@ -23,7 +24,9 @@ def up_command(folder: Path, yes: bool) -> None:
 
     Ctrl-C stops everything in order; a second one at once.
     """
-    sys.exit(up(locate(folder.resolve()), _say, yes))
+    status = up(locate(folder.resolve()), _say, yes)
+    given_up()  # what a full disk did not take of what was said is no error at the very end
+    sys.exit(status)
 
 
 def _say(line: str) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
-from stack.home import Home, Running, locate, only_one, read_running, write_running
+from stack.home import Home, Running, following, locate, only_one, read_running, write_running
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,3 +69,27 @@ def test_what_runs_is_read_back_and_forgotten_when_its_process_is_gone(tmp_path)
         pass
     write_running(home, Running(demo=True, pid=gone.pid, started=1.5, urls={}))
     assert read_running(home) is None
+
+
+def test_what_runs_is_written_again_once_a_sick_disk_takes_it_and_told_of_once(tmp_path):
+    home, said, pids, sick = Home(tmp_path, demo=False), [], {"exporter": 1}, True
+    written = []
+
+    def write():
+        if sick:
+            raise OSError(errno.EROFS, "Read-only file system")
+        written.append(dict(pids))
+
+    follow = following(home, said.append, lambda: dict(pids), write)
+    follow()
+    assert (said, written) == ([], [])
+    pids["exporter"] = 2
+    follow()
+    follow()
+    assert said == [
+        f"{home.run_file} cannot be written: Read-only file system. It is tried again; all runs on"
+    ]
+    sick = False
+    follow()
+    follow()
+    assert written == [{"exporter": 2}]
