@@ -45,6 +45,11 @@ class SteadyClock:
             self._wall = wall
             self._time = wall()
 
+    def off(self) -> float:
+        """Return how far the clock that it follows is ahead of it, or behind, where that was set."""
+        behind = self._wall() - self.now()
+        return behind if abs(behind) > JUMP else 0.0
+
     def now(self) -> float:
         """Return unix seconds that never run backwards."""
         with self._lock:
@@ -62,3 +67,12 @@ class SteadyClock:
         if off and not self._off:
             log.warning("the machine's clock was set; followed slowly", extra=fields(seconds=round(behind)))
         self._off = off
+
+
+def off(now: Callable[[], float]) -> float:
+    """Return how far the machine's own clock is ahead of this one.
+
+    What others date, and people, is in that time; and right after it was set nobody knows which one is right.
+    """
+    clock = getattr(now, "__self__", now)
+    return clock.off() if isinstance(clock, SteadyClock) else 0.0

@@ -125,13 +125,17 @@ class MaintenanceOptions(Options):
 
 
 def open_window(
-    windows: Iterable[MaintenanceOptions], site: str, server: str | None, now: float
+    windows: Iterable[MaintenanceOptions], site: str, server: str | None, now: float, off: float = 0.0
 ) -> Maintenance | None:
-    """Return the window that is open now for a site, the one that ends last."""
+    """Return the window that is open now for a site, the one that ends last.
+
+    `off`: how far the machine's own clock is ahead of ours. A window is open where it is by either of them.
+    """
     found = [
-        Maintenance(window.name, until)
+        Maintenance(window.name, until - ahead)
         for window in windows
-        if window.covers(site, server) and (until := window.open_until(now)) is not None
+        for ahead in dict.fromkeys((0.0, off))
+        if window.covers(site, server) and (until := window.open_until(now + ahead)) is not None
     ]
     return max(found, key=lambda one: one.until, default=None)
 

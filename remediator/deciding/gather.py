@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from remediator.abreast import abreast
 from remediator.clients.exporter import ExporterClient
+from remediator.clock import off
 from remediator.configuration.maintenance import open_window
 from remediator.configuration.policy import Policy, SitePolicy
 from remediator.deciding.decide import storm
@@ -177,7 +178,7 @@ class Gatherer:
                 servers=policy.servers,
                 in_flight=store_attempts.in_flight(connection) - {incident.site},
                 pauses=pauses(connection),
-                maintenance=open_window(policy.windows, incident.site, server, now),
+                maintenance=open_window(policy.windows, incident.site, server, now, off(self._now)),
                 silenced=self._silenced(incident.site),
                 storm=last_storm(connection),
                 started_at=self._started_at,

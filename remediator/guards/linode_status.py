@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from remediator.guards.verdict import SOON, Allow, Verdict, WaitUntil
 from remediator.model.action import JSON
 from remediator.model.facts import Facts, Step
+from remediator.model.findings import clock_off
 from remediator.model.incident import Reason
 
 SETTLED = frozenset({"running", "offline"})
@@ -18,6 +19,10 @@ POWER = frozenset({"linode_reboot", "linode_boot", "linode_shutdown", "lassie_re
 OVER = frozenset({"finished", "failed", "notification"})
 OWN_EVENT_WITHIN = 120.0
 """Seconds between our own act and its event: without a user's name there, the event counts as ours."""
+
+
+AGREES = 60.0
+"""Seconds that two clocks may differ which nobody has set."""
 
 
 def linode_status(facts: Facts, step: Step, now: float) -> Verdict:
@@ -34,9 +39,10 @@ def linode_status(facts: Facts, step: Step, now: float) -> Verdict:
         if event.get("status") not in OVER:
             detail = f"{event.get('action')} of its Linode is under way"
             return WaitUntil(Reason.FOREIGN_EVENT, now + SOON, detail, numbers)
-        if step.powers and now < created + facts.limits.foreign_event_age:
-            ready_at = min(created, now) + facts.limits.foreign_event_age
-            detail = f"somebody else did {event.get('action')} {max(0.0, now - created):.0f} s ago"
+        age = _age(created, facts, now)
+        if step.powers and age < facts.limits.foreign_event_age:
+            ready_at = now - max(0.0, age) + facts.limits.foreign_event_age
+            detail = f"somebody else did {event.get('action')} {max(0.0, age):.0f} s ago"
             return WaitUntil(Reason.FOREIGN_EVENT, ready_at, detail, {**numbers, "event_at": created})
     return Allow(numbers)
 
@@ -56,6 +62,17 @@ def _power_events(linode: Mapping[str, JSON], facts: Facts) -> Iterator[Mapping[
     for event in events if isinstance(events, list) else ():
         if isinstance(event, dict) and event.get("action") in POWER and not _ours(event, facts):
             yield event
+
+
+def _age(created: float, facts: Facts, now: float) -> float:
+    """Return how long ago an event was made, by ours or the machine's clock: the shorter time that can be.
+
+    After the machine's clock was set only one of the two may agree with Linode's. What is of the future by one
+    of them is told by the other.
+    """
+    off = clock_off(facts.incident.look) if facts.incident.look is not None else 0.0
+    ages = (now - created, now + off - created)
+    return min((age for age in ages if age >= -AGREES), default=max(ages))
 
 
 def _ours(event: Mapping[str, JSON], facts: Facts) -> bool:

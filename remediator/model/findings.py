@@ -52,6 +52,8 @@ class Findings:
     problem: str = ""
     docker_runs: bool = True
     """False where its command said that it does not."""
+    clock_off: float = 0.0
+    """How far the machine's own clock was ahead of ours."""
 
     @property
     def loops(self) -> bool:
@@ -61,8 +63,15 @@ class Findings:
             return False
         if one.status == "restarting":
             return True
-        just_now = one.started_at is not None and abs(self.time - one.started_at) <= LOOP_SECONDS
+        ours = (self.time, self.time + self.clock_off)
+        just_now = one.started_at is not None and min(abs(at - one.started_at) for at in ours) <= LOOP_SECONDS
         return one.status == "running" and one.restart_count >= LOOP_RESTARTS and just_now
+
+
+def clock_off(look: Look) -> float:
+    """Return how far the machine's own clock was ahead of ours at a look."""
+    found = look.evidence.get("clock_off")
+    return float(found) if isinstance(found, int | float) else 0.0
 
 
 def read(look: Look) -> Findings:
@@ -73,6 +82,7 @@ def read(look: Look) -> Findings:
     number = port.get("port")
     return Findings(
         time=look.time,
+        clock_off=clock_off(look),
         ssh=look.ssh,
         port=number if isinstance(number, int) else None,
         port_state=str(port.get("state", "")),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from core.servers.server import ActionError
 from remediator.abreast import abreast
+from remediator.clock import off
 from remediator.model.action import JSON, LinodeEvent, Target, World
 from remediator.on_server import docker
 from remediator.on_server.port import PortState, place_of, try_port
@@ -45,6 +46,8 @@ class Evidence:
     linode: LinodeEvidence | None = None
     port: PortEvidence | None = None
     problems: tuple[str, ...] = field(default=())
+    clock_off: float = 0.0
+    """How far the machine's own clock was ahead of ours: what others date may be in its time."""
 
     def to_json(self) -> dict[str, JSON]:
         """Return the evidence as it is stored and shown."""
@@ -61,6 +64,7 @@ class Evidence:
             "log_tail": list(self.log_tail),
             "linode": linode,
             "problems": list(self.problems),
+            "clock_off": self.clock_off,
         }
 
 
@@ -73,8 +77,14 @@ def gather(target: Target, world: World) -> Evidence:
             lambda: _look_at_the_port(target, world),
         )
     )
-    problems = (*inside.problems, *outside.problems)
-    return replace(inside, linode=outside.linode, port=port.port, time=world.now(), problems=problems)
+    return replace(
+        inside,
+        linode=outside.linode,
+        port=port.port,
+        time=world.now(),
+        problems=(*inside.problems, *outside.problems),
+        clock_off=round(off(world.now), 1),
+    )
 
 
 def _look_inside(target: Target, world: World) -> Evidence:
