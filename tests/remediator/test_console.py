@@ -1,5 +1,6 @@
 """What the console shows, and what its forms do."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_an_incident_shows_timeline_evidence_log_lines_and_next_step(standing: L
     page = standing.client.get("/incidents/1").text
     for words in ("SiteDown fires", "exit code", "137", "FATAL: cannot allocate", "Approve or deny", "share"):
         assert words in page
+
+
+def test_a_line_of_the_timeline_says_its_step_once(standing: Lab) -> None:
+    page = standing.client.get("/incidents/1").text
+    timeline = page.partition("<h2>Timeline</h2>")[2].partition("</ol>")[0]
+    said = re.findall(r'class="state \w+">(\w+)</span> <span>(.*?)</span>', timeline)
+    assert "looked" in dict(said)
+    assert not [line for line in said if f"{line[0]}:" in line[1] or line[1].endswith(line[0])]
 
 
 def test_history_is_filtered_and_paged(shown: Lab) -> None:
