@@ -3,6 +3,7 @@ import json
 import signal
 import socket
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,27 @@ def test_each_scheduled_probe_is_a_line_of_the_results_file(tmp_path: Path) -> N
     assert lines[0]["time"] > 1_700_000_000
     last = json.loads(results.read_text().splitlines()[-1])
     assert last["site"] == "shop"
+
+
+@pytest.mark.parametrize("zone", [":nonsense", "Asia/Kathmandu"])
+def test_neither_locale_nor_time_zone_changes_a_name_or_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    odd = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": zone}
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    results = tmp_path / "results.jsonl"
+    sites = {"sites": [{"name": "größe-東", "url": "http://127.0.0.1:1/ä", "interval": "1s"}]}
+    with exporter(tmp_path, sites, f"--results.file={results}") as running:
+        until(lambda: results.exists() and results.stat().st_size, 30, "a line")
+        assert "größe-東" in running.get("/metrics").content.decode("utf-8")
+        assert "größe-東" in running.get("/").content.decode("utf-8")
+        log = running.log.read_text("utf-8", errors="strict")
+    line = json.loads(results.read_text("utf-8").splitlines()[0])
+    assert line["site"] == "größe-東"
+    written = next(one for one in log.splitlines() if "site fails" in one)
+    told = datetime.fromisoformat(written.partition("time=")[2].partition(" ")[0])
+    assert abs(told.timestamp() - time.time()) < 600
 
 
 def test_a_full_disk_stops_no_probe(tmp_path: Path) -> None:
