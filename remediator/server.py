@@ -35,7 +35,7 @@ END_WITHIN = 5.0
 def serve(remediator: Remediator, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; raise StartError where the port cannot be had."""
     server, relay = _listen(remediator, host, port)
-    put_first(server, remediator.store)
+    put_first(server, remediator.store, remediator.settings.webhook_token)
     _be_quick_to_answer()
     signals = _signals()
     thread = threading.Thread(target=server.run, name="web", daemon=True)

@@ -11,10 +11,13 @@ import pytest
 from sqlalchemy import text
 from waitress.server import create_server
 
+from core.secrets import Secret
 from remediator.store import database
 from remediator.store.database import Store
 from remediator.web.prompt import PATH, put_first
 from tests.waiting import until
+
+TOKEN = "the webhook's"
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def comes_first(store: Store) -> bool:
 def web(store: Store, app: Callable[..., Any]) -> Iterator[int]:
     """Serve `app` with a single thread."""
     server = create_server(app, map={}, host="127.0.0.1", port=0, threads=1, asyncore_use_poll=True)
-    put_first(server, store)
+    put_first(server, store, Secret(TOKEN))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -44,9 +47,9 @@ def web(store: Store, app: Callable[..., Any]) -> Iterator[int]:
 
 
 @contextmanager
-def asked(port: int, path: str) -> Iterator[http.client.HTTPConnection]:
+def asked(port: int, path: str, token: str = TOKEN) -> Iterator[http.client.HTTPConnection]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request("POST", path, b"{}")
+        connection.request("POST", path, b"{}", {"Authorization": f"Bearer {token}"})
         yield connection
 
 
@@ -72,6 +75,19 @@ def test_a_notification_comes_first_before_there_is_a_thread_for_it_and_until_it
             assert (page.getresponse().status, notification.getresponse().status) == (200, 200)
             until(lambda: not comes_first(store), 20, "it to be over", every=0.01)
     assert seen == {"/page": False, PATH: True}
+
+
+def test_a_stranger_comes_before_nobody(store: Store) -> None:
+    seen: list[bool] = []
+
+    def app(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        seen.append(comes_first(store))
+        start_response("401 Unauthorized", [("Content-Length", "0")])
+        return []
+
+    with web(store, app) as port, asked(port, PATH, "another") as connection:
+        assert connection.getresponse().status == 401
+    assert seen == [False]
 
 
 def test_one_whose_sender_went_away_or_that_failed_keeps_nobody_waiting(store: Store) -> None:
