@@ -16,6 +16,7 @@ ON_BOTH = {
     "test_durable_history",
     "test_healing",
     "test_ingest",
+    "test_late_alerts",
     "test_crashes",
 }
 QUICK = {"test_store", "test_durable_audit"}
