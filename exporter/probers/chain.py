@@ -40,7 +40,7 @@ def chain_facts(sent: Sequence[bytes], trusted: str | Path | None) -> ChainFacts
     if not sent:
         return None
     stamp = _stamp(trusted) if isinstance(trusted, Path) else 0
-    digest = hashlib.sha256(repr((trusted, stamp)).encode())
+    digest = hashlib.sha256(f"{type(trusted)} {trusted} {stamp}".encode())
     for one in sent:
         digest.update(one)
     key = digest.digest()

@@ -1,5 +1,6 @@
 """What comes back on one hop, taken piece by piece as libcurl reads it."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.probers.http_checks import Headers
@@ -20,14 +21,15 @@ class Room(NamedTuple):
     kept: int
     taken: int | None
 
-    @classmethod
-    def of(cls, options: HTTPOptions) -> "Room":
-        """Return the room that an answer has under these options."""
-        unpacks = options.compression not in ("", "identity")
-        return cls(
-            options.body_size_limit or KEPT_FOR_PATTERNS,
-            max(MOST_UNPACKED, options.body_size_limit or 0) if unpacks else None,
-        )
+
+def room_for(options: HTTPOptions) -> Room:
+    """Return the room that an answer has under these options."""
+    return _room(options.body_size_limit, options.compression not in ("", "identity"))
+
+
+@lru_cache(maxsize=100)
+def _room(limit: int, unpacks: bool) -> Room:
+    return Room(limit or KEPT_FOR_PATTERNS, max(MOST_UNPACKED, limit) if unpacks else None)
 
 
 class Answer:

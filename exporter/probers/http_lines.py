@@ -1,7 +1,5 @@
 """What only an HTTP probe tells, as metrics."""
 
-from functools import lru_cache
-
 from exporter.families import gauge
 from exporter.labels import Labels
 from exporter.result import HTTPFacts, Result
@@ -24,22 +22,18 @@ FAMILIES = (
 
 def http_lines(result: Result, labels: Labels) -> tuple[str, ...]:
     """Return the lines of one result, in the order of `FAMILIES`."""
-    http, phases = result.facts, result.phases
+    http = result.facts
     assert isinstance(http, HTTPFacts)
+    of, phases = labels.plain, result.phases
     phase = f'probe_http_duration_seconds{labels.head}phase="'
     durations = (
         f'{phase}resolve"}} {phases.resolve:.6f}\n{phase}connect"}} {phases.connect:.6f}\n'
         f'{phase}tls"}} {phases.tls:.6f}\n{phase}processing"}} {phases.processing:.6f}\n'
         f'{phase}transfer"}} {phases.transfer:.6f}\n'
     )
-    return (durations, *_facts_lines(http, labels))
-
-
-@lru_cache(maxsize=20_000)
-def _facts_lines(http: HTTPFacts, labels: Labels) -> tuple[str, ...]:
-    """Write what is mostly the same from probe to probe."""
-    of, modified, cel = labels.plain, http.last_modified, http.failed_due_to_cel
+    modified, cel = http.last_modified, http.failed_due_to_cel
     return (
+        durations,
         f"probe_http_status_code{of} {http.status_code}\n",
         f"probe_http_version{of} {http.http_version!r}\n",
         f"probe_http_redirects{of} {http.redirects}\n",

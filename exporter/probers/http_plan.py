@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 from exporter.probers.addresses import usable_literal
-from exporter.probers.http_answer import Room
+from exporter.probers.http_answer import Room, room_for
 from exporter.probers.http_checks import asks_for_more
 from exporter.probers.http_options import HTTPOptions
 from exporter.probers.oauth2 import OAuth2
@@ -15,6 +15,8 @@ from exporter.target import TargetError, WebTarget, parse_web_target
 from exporter.transfer import Settings
 
 _PLANS_KEPT = 20_000
+_NOTHING = HTTPFacts()
+_NOTHING_OF_CEL = HTTPFacts(failed_due_to_cel=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
         asks_for_more=asks_for_more(options),
         follows=options.follows,
         unpacks=bool(options.compression),
-        room=Room.of(options),
+        room=room_for(options),
         nothing=nothing_of(options),
         oauth2=options.oauth2,
         address=None if proxy_of(options, web) else usable_literal(web.host, options),
@@ -159,7 +161,7 @@ def make_plan(target: str, options: HTTPOptions, hostname: str | None) -> Plan:
 
 def nothing_of(options: HTTPOptions) -> HTTPFacts:
     """Return what is known where no answer came."""
-    return HTTPFacts(failed_due_to_cel=False if options.has_cel else None)
+    return _NOTHING_OF_CEL if options.has_cel else _NOTHING
 
 
 def _bare_host(header: str) -> str:

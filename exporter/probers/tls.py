@@ -40,6 +40,7 @@ _AES_128_FIRST = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POL
 """Go's order: without it OpenSSL would agree on AES-256 where blackbox_exporter reports AES-128."""
 _CURVES = "X25519:P-256:P-384:P-521"
 """Without the post-quantum share that OpenSSL 3.5 sends by itself: it costs CPU and shows nothing."""
+_TEXT = pycurl.INFOTYPE_TEXT
 _AGREED = re.compile(rb"SSL connection using (\S+) / (\S+)")
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -90,7 +91,7 @@ class TLSConfig(Options):
 
 
 class Handshake:
-    """Collects what libcurl says of one handshake; set as DEBUGFUNCTION."""
+    """Collects what libcurl says of one handshake."""
 
     __slots__ = ("agreed", "config")
 
@@ -98,9 +99,9 @@ class Handshake:
         self.config = config
         self.agreed: tuple[str, str] | None = None
 
-    def __call__(self, kind: int, text: bytes) -> None:
-        """Take one piece of libcurl's verbose text."""
-        if kind == pycurl.INFOTYPE_TEXT and text.startswith(b"SSL connection using"):
+    def hear(self, kind: int, text: bytes) -> None:
+        """Take one of the 70 pieces of libcurl's verbose text; set as DEBUGFUNCTION."""
+        if kind == _TEXT and text.startswith(b"SSL connection using"):
             match = _AGREED.match(text)
             if match:
                 self.agreed = (match[1].decode(), match[2].decode())
@@ -125,7 +126,7 @@ def configure_tls(curl: Any, config: TLSConfig) -> Handshake:
     curl.setopt(pycurl.OPT_CERTINFO, 1)
     curl.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
     curl.setopt(pycurl.VERBOSE, 1)
-    curl.setopt(pycurl.DEBUGFUNCTION, handshake)
+    curl.setopt(pycurl.DEBUGFUNCTION, handshake.hear)
     curl.setopt(pycurl.SSLVERSION, _LEAST[config.min_version] | _MOST[config.max_version])
     curl.setopt(pycurl.TLS13_CIPHERS, _AES_128_FIRST)
     curl.setopt(pycurl.SSL_EC_CURVES, _CURVES)
@@ -142,7 +143,7 @@ def configure_tls(curl: Any, config: TLSConfig) -> Handshake:
 
 def authorities_of(config: TLSConfig) -> str | Path:
     """Return the authorities that `config` trusts: their text, or their file."""
-    return config.ca if config.ca is not None else config.ca_file or Path(system_bundle())
+    return config.ca if config.ca is not None else config.ca_file or _system_bundle_path()
 
 
 def _earliest_expiry(sent: list[dict[bytes, bytes]]) -> tuple[float | None, float | None]:
@@ -161,6 +162,11 @@ def system_bundle() -> str:
     """Return the file of the authorities that this machine trusts (pycurl's wheel knows Red Hat's only)."""
     own = os.environ.get("SSL_CERT_FILE", "")
     return next((path for path in (own, *_BUNDLES) if path and Path(path).is_file()), certifi.where())
+
+
+@lru_cache(maxsize=1)
+def _system_bundle_path() -> Path:
+    return Path(system_bundle())
 
 
 def _configure_client(curl: Any, config: TLSConfig) -> None:
