@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,11 +76,11 @@ class ComposeStack:
         assert done.returncode == 0, f"{done.stderr[-3000:]}\n{self.logs()}"
         return done.stdout
 
-    def up(self, *options: str) -> float:
-        """Bring up all that has an image here; return the seconds until it was healthy."""
+    def up(self, *options: str, services: Sequence[str] = ()) -> float:
+        """Bring up all that has an image here, or some; return the seconds until it was healthy."""
         self.began = time.time()
-        waiting = ("--detach", "--no-build", "--wait", "--wait-timeout", "120")
-        self.compose("up", *waiting, *options, *self.services())
+        waiting = ("--detach", "--no-build", "--wait", "--wait-timeout", "240")  # on two busy cores too
+        self.compose("up", *waiting, *options, *(services or self.services()), seconds=300)
         self.took = time.time() - self.began
         return self.took
 

@@ -13,6 +13,9 @@ from tests.signing_in import token_in
 
 USER, PASSWORD = "ann", "right-hunter2"
 URL = f"https://localhost:{PORTS['remediator']}"
+FILES = ("web.yml", "cert.pem", "key.pem")
+CONCERNED = ("remediator", "alertmanager", "prometheus")
+ALONE = "alone"
 _OPENED = """
 services:
   remediator:
@@ -26,14 +29,26 @@ def secure(stack: ComposeStack) -> None:
     certify(authority, stack.config)
     web = {"tls_server_config": TLS, "basic_auth_users": {USER: hashed(PASSWORD)}}
     (stack.config / "web.yml").write_text(yaml.safe_dump(web))
-    for name in ("web.yml", "cert.pem", "key.pem"):
+    for name in FILES:
         _only_for_its_owner(stack.config / name)
     with (stack.config / ".env").open("a") as file:
         file.write(f"CONSOLE_WEB_CONFIG_FILE=web.yml\nCONSOLE_LISTEN=0.0.0.0\nPUBLIC_URL={URL}\n")
     (stack.project / "docker-compose.override.yml").write_text(_OPENED)
-    stack.up("--force-recreate")
+    stack.up("--force-recreate", services=CONCERNED)
     stack.authority = stack.project / "authority.pem"
     authority.cert_pem.write_to_path(str(stack.authority))
+
+
+def exporter_alone(stack: ComposeStack) -> str:
+    """Start an exporter beside the stack's with the same web-config.yml; return its address."""
+    for name in FILES:
+        (stack.config / name).chmod(0o640)  # it runs as nobody, in its owner's group
+    stack.compose(
+        *("run", "--detach", "--no-deps", "--name", ALONE, "--publish", "127.0.0.1:9116:9115"),
+        *("exporter", "exporter", "--config.file=/config/sites.yml", "--web.listen-address=0.0.0.0:9115"),
+        *("--storage.path=/tmp/exporter", "--web.config.file=/config/web.yml"),
+    )
+    return "https://localhost:9116/"
 
 
 def status(stack: ComposeStack, url: str, user: tuple[str, str] | None = None) -> int:

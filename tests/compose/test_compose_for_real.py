@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.compose.running import BINARY, WEBHOOK_TOKEN, ComposeStack, compose_stack
-from tests.compose.securing import PASSWORD, URL, USER, first_page, secure, status
+from tests.compose.securing import ALONE, PASSWORD, URL, USER, exporter_alone, first_page, secure, status
 from tests.waiting import until
 
 pytestmark = [
@@ -42,15 +42,26 @@ def silence(stack: ComposeStack) -> str:
     return found
 
 
-def heal_an_outage(stack: ComposeStack) -> float:
-    """Let the shop answer wrongly until its restart; return the seconds until its recovery was mailed."""
-    known, told = len(stack.incidents()), len(stack.mails())
-    began = time.monotonic()
+def answers_wrongly(stack: ComposeStack) -> None:
+    """Let the shop answer wrongly until its restart, for a minute at most."""
     failing = (
         "import requests; print(requests.get('http://machine:8080/errors?rate=1&seconds=60').status_code)"
     )
     done = stack.execute("machine", "python", "-c", failing)
     assert done.stdout.strip() == "500", done.stdout + done.stderr
+
+
+def stopped(stack: ComposeStack) -> None:
+    """Stop the shop's container, as docs/docker.md says; it stays so until somebody starts it."""
+    done = stack.execute("machine", "/volumes/demo/machine/bin/docker", "stop", "demo-shop")
+    assert done.returncode == 0, done.stderr
+
+
+def heal_an_outage(stack: ComposeStack, fail: Callable[[ComposeStack], None] = answers_wrongly) -> float:
+    """Break the shop; return the seconds until its recovery was mailed."""
+    known, told = len(stack.incidents()), len(stack.mails())
+    began = time.monotonic()
+    fail(stack)
     opened = until(lambda: stack.incidents()[: len(stack.incidents()) - known], 60, "an incident")[0]
     assert opened["site"] == "shop"
 
@@ -60,8 +71,9 @@ def heal_an_outage(stack: ComposeStack) -> float:
     until(lambda: any("RECOVERED" in subject for subject in subjects()), 90, "the mail of the recovery")
     took = time.monotonic() - began
     one = f"/api/v1/incidents/{opened['id']}"
-    until(lambda: stack.get("remediator", one)["outcome"] == "healed", 60, "the incident's end")
+    until(lambda: stack.get("remediator", one)["outcome"], 60, "the incident's end")
     incident = stack.get("remediator", one)
+    assert incident["outcome"] == "healed", incident
     assert [attempt["action"] for attempt in incident["attempts"]] == ["restart_container"]
     assert [subject.split("]")[0] for subject in subjects()] == ["[DOWN", "[RECOVERED"]
     return took
@@ -342,6 +354,11 @@ def test_with_tls_and_passwords_on_the_console_people_sign_in_and_outages_are_he
 
     until(lambda: scraped() == [("https://remediator:9096/metrics", "up")], 30, "Prometheus to read it")
     arrived = 'sum(sitemedic_notifications_total{outcome="stored"})'
-    took = heal_an_outage(stack)
+    took = heal_an_outage(stack, stopped)
     until(lambda: float(stack.query(arrived)[0]["value"][1]) > 0, 30, "the webhook to be counted")
+    address = exporter_alone(stack)
+    until(lambda: status(stack, address) == 401, 30, "an exporter with TLS and passwords to listen")
+    assert status(stack, address, (USER, PASSWORD)) == 200
+    assert status(stack, address.replace("https", "http"), (USER, PASSWORD)) == 0
+    stack.engine.docker("rm", "--force", ALONE)
     record_property("measured", f"docker compose: with a secured console, told and healed {took:.0f} s after")
