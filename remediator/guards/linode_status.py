@@ -67,8 +67,8 @@ def _power_events(linode: Mapping[str, JSON], facts: Facts) -> Iterator[Mapping[
 def _age(created: float, facts: Facts, now: float) -> float:
     """Return how long ago an event was made, by ours or the machine's clock: the shorter time that can be.
 
-    After the machine's clock was set only one of the two may agree with Linode's. What is of the future by one
-    of them is told by the other.
+    After the machine's clock was set only one of the two may agree with Linode's. What is of the future by
+    one of them is told by the other.
     """
     off = clock_off(facts.incident.look) if facts.incident.look is not None else 0.0
     ages = (now - created, now + off - created)
