@@ -22,12 +22,15 @@ _CHANGE = update(INCIDENTS).where(INCIDENTS.c.id == bindparam("number"), INCIDEN
 _OPEN_SITES = select(INCIDENTS.c.site, INCIDENTS.c.id).where(
     INCIDENTS.c.closed_at.is_(None), INCIDENTS.c.site.in_(bindparam("sites", expanding=True))
 )
-_ENDED = (
-    select(INCIDENTS.c.site, INCIDENTS.c.id, INCIDENTS.c.state, INCIDENTS.c.closed_at)
+_LAST_ENDED = (
+    select(func.max(INCIDENTS.c.id))
     .where(
         INCIDENTS.c.site.in_(bindparam("sites", expanding=True)), INCIDENTS.c.closed_at > bindparam("after")
     )
-    .order_by(INCIDENTS.c.id)
+    .group_by(INCIDENTS.c.site)
+)
+_ENDED = select(INCIDENTS.c.site, INCIDENTS.c.id, INCIDENTS.c.state, INCIDENTS.c.closed_at).where(
+    INCIDENTS.c.id.in_(_LAST_ENDED)
 )
 _OPEN = insert(INCIDENTS).returning(INCIDENTS.c.site, INCIDENTS.c.id)
 _KEEP_DECISION = insert(DECISIONS)
