@@ -38,7 +38,7 @@ def history_command(
     It reads the database, so it works while the remediator does not, for whoever may read that.
     """
     begin = None if since is None else time.time() - _seconds(since)
-    store = Store(_database(folder.resolve()))
+    store = Store(_database(folder.resolve()), guest=True)
     found = False
     try:
         for one in history(store, begin, site, log_lines):

@@ -29,8 +29,10 @@ AGAIN = 2.0
 class Damage:
     """What is known of one file's soundness; safe to use from many threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, guest: bool = False) -> None:
         self._path = path
+        self._guest = guest
+        """The file is another process's, which may write it at any time: only SQLite tells of damage."""
         self._lock = threading.Lock()
         self._found = ""
         self._sure = False
@@ -59,7 +61,7 @@ class Damage:
             there = self._stat()
             ours = self._in_use or self._left in (None, _left(there))
             shorter = there.st_size < self._size
-            if ours and not shorter:
+            if self._guest or (ours and not shorter):
                 self._in_use.add(user)
                 self._size = there.st_size
                 return

@@ -37,12 +37,19 @@ _RECORD = insert(EVENTS)
 
 
 class Store:
-    """One database; safe to use from many threads. Every error of it is a StoreError."""
+    """One database; safe to use from many threads. Every error of it is a StoreError.
+
+    A `guest` reads it beside the remediator that it belongs to.
+    """
 
     def __init__(
-        self, url: str, busy_timeout: float = BUSY_TIMEOUT, patience: float = WRITER_PATIENCE
+        self,
+        url: str,
+        busy_timeout: float = BUSY_TIMEOUT,
+        patience: float = WRITER_PATIENCE,
+        guest: bool = False,
     ) -> None:
-        self._engine = open_engine(url, busy_timeout)
+        self._engine = open_engine(url, busy_timeout, guest)
         self._writer = Turns()
         self._counting = threading.Lock()
         self._requests = 0

@@ -41,12 +41,15 @@ CHECKPOINT_AT = 16_000
 """Pages (of 4 KB) in SQLite's log at which a commit has to put them in their place; see `checkpoint`."""
 
 
-def open_engine(url: str, busy_timeout: float = BUSY_TIMEOUT) -> Engine:
-    """Open the database at `url` lazily; raise StoreUnusableError for a URL that names none."""
+def open_engine(url: str, busy_timeout: float = BUSY_TIMEOUT, guest: bool = False) -> Engine:
+    """Open the database at `url` lazily, as the one it belongs to or as a `guest` beside that one.
+
+    Raises StoreUnusableError for a URL that names none.
+    """
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed, busy_timeout)
+            return _sqlite(parsed, busy_timeout, guest)
         if parsed.drivername in store_postgres.NAMES:
             return store_postgres.open_engine(parsed, busy_timeout)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
@@ -118,7 +121,7 @@ def _first_line(error: DBAPIError) -> str:
     return said if mend is None or not isinstance(error.orig, sqlite3.Error) else f"{said} ({mend})"
 
 
-def _sqlite(url: URL, busy_timeout: float) -> Engine:
+def _sqlite(url: URL, busy_timeout: float, guest: bool) -> Engine:
     there = url.database and url.database != ":memory:"
     if url.database and there:
         _make_private(Path(url.database))
@@ -133,7 +136,7 @@ def _sqlite(url: URL, busy_timeout: float) -> Engine:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _leave_what_is_broken)
     if url.database and there:
-        watch_file(engine, Path(url.database))
+        watch_file(engine, Path(url.database), guest)
     return engine
 
 

@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 _Identity = tuple[int, int] | None
 
 
-def watch_file(engine: Engine, path: Path) -> None:
+def watch_file(engine: Engine, path: Path, guest: bool = False) -> None:
     """Use no connection to a file that has gone from its place: what is written there would be lost.
 
     Nor is an empty one made in its stead; once a file is there again, it is opened anew. The log of the file
     before it is set aside then: SQLite would write that into the new one, and ruin it. One that is damaged is
-    not used until it is sound.
+    not used until it is sound. A `guest` expects that another process, whose file it is, writes it meanwhile.
     """
-    watch = _Watch(path)
+    watch = _Watch(path, guest)
     event.listen(engine, "do_connect", watch.connect)
     event.listen(engine, "connect", watch.connected)
     event.listen(engine, "checkout", watch.checkout)
@@ -39,10 +39,10 @@ def watch_file(engine: Engine, path: Path) -> None:
 class _Watch:
     """What is asked at each use of a connection."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, guest: bool) -> None:
         self._path = path
         self._used = _Used(path)
-        self._damage = Damage(path)
+        self._damage = Damage(path, guest)
 
     def connect(self, _dialect: object, _record: Any, _arguments: object, _options: object) -> None:
         """Raise StoreError where there is no file to open, or none that may be used."""

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +114,25 @@ def test_what_somebody_writes_who_may_is_no_damage(tmp_path: Path) -> None:
     other.close()
     assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.1) == 3400
     assert fault(file) == ""
+    store.close()
+
+
+def test_the_history_is_told_to_its_end_while_the_remediator_writes(tmp_path: Path) -> None:
+    """Its reader is slow, as `less` is: what is written meanwhile is no damage to a guest."""
+    file = tmp_path / "remediator.db"
+    store = Store(f"sqlite:///{file}")
+    store.prepare()
+    write(store, 3)
+    store.tidy()
+    asked = [sys.executable, "-m", "stack", "history", "--json", f"--dir={tmp_path}"]
+    environment = os.environ | {"STORAGE_URL": f"sqlite:///{file}"}
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, env=environment) as history:
+        assert history.stdout is not None
+        told = [history.stdout.readline()]  # more than a pipe holds is to be told before it reads on
+        write(store, 1)
+        store.tidy()
+        told += history.stdout.readlines()
+    assert (history.returncode, len(told)) == (0, 300)
     store.close()
 
 
