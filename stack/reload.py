@@ -27,6 +27,7 @@ from stack.supervise import Service, Supervisor
 
 _SERVICES = ("exporter", "prometheus", "alertmanager", "remediator", "grafana")
 _RELOAD_SECONDS = 15.0
+_AGAIN_AFTER, _AGAIN_AT_MOST = 2.0, 30.0  # seconds; each time promtool and amtool look at everything
 # Each reads its own folder of what is rendered. A reload that it does not need does harm: Prometheus has
 # no Alertmanager for some seconds after one, and what fires or ends meanwhile waits for the next send.
 _RENDERED_FOR = ("prometheus", "alertmanager")
@@ -83,15 +84,22 @@ class Reloader:
         adapt: Adapt,
         supervisor: Supervisor,
         say: Say,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home = home
         self._now = configuration
         self._adapt = adapt
         self._supervisor = supervisor
         self._say = say
+        self._clock = now
         self._watcher = FileWatcher(self._files(configuration))
-        self._half: Mapping[str, FileWatcher] | None = None
-        """What was rendered before a change that the disk does not take, while there is one."""
+        self._loaded = self._rendered()
+        """What was rendered when it was last loaded: a sick disk may hold half of a later change."""
+        self._owed: set[str] = set()
+        """Who did not take over what was rendered for it."""
+        self._again_at: float | None = None
+        """When to try again what the disk did not take, while there is something."""
+        self._pause = _AGAIN_AFTER
 
     @property
     def configuration(self) -> Configuration:
@@ -100,35 +108,39 @@ class Reloader:
 
     def look(self) -> bool:
         """Bring a change in, if there is one; return whether the stack runs on something new now."""
-        if not self._watcher.changed() and self._half is None:
+        changed = self._watcher.changed()
+        if not changed and (self._again_at is None or self._clock() < self._again_at):
             return False
-        rendered = self._half or {name: FileWatcher(self._rendered_for(name)) for name in _RENDERED_FOR}
         try:
             new = self._with_ports_kept(read(self._home, self._adapt))
             write(self._home, new)
         except (ConfigError, StackError) as error:
-            self._half = None
+            self._again_at = None
             self._say(f"The changed configuration is not used; everything runs on as before:\n{error}")
             return False
         except OSError as error:
-            self._tell_sick_disk(error)
-            self._half = rendered
+            self._put_off(error, changed)
             return False
-        self._half = None
+        self._again_at = None
         self._watcher.watch(self._files(new))
         self._now = new
-        stale = {name for name, watcher in rendered.items() if watcher.changed()}
-        self._bring_in(services(self._home, new.settings, new.environ), stale)
+        stale = self._owed | {name for name, watcher in self._loaded.items() if watcher.changed()}
+        self._owed = self._bring_in(services(self._home, new.settings, new.environ), stale)
+        self._loaded = self._rendered()
         return True
 
-    def _tell_sick_disk(self, error: OSError) -> None:
-        if self._half is None:
+    def _put_off(self, error: OSError, changed: bool) -> None:
+        """Try it again later, ever more seldom; soon again after a change, whose fault is told."""
+        if changed:
             self._say(
                 f"The changed configuration is not used yet: {told(error, self._home.rendered)}. "
                 "Everything runs on as before; it is tried again until the disk takes it."
             )
+        self._pause = _AGAIN_AFTER if changed else min(2 * self._pause, _AGAIN_AT_MOST)
+        self._again_at = self._clock() + self._pause
 
-    def _bring_in(self, wanted: Sequence[Service], stale: Collection[str]) -> None:
+    def _bring_in(self, wanted: Sequence[Service], stale: Collection[str]) -> set[str]:
+        """Start again or reload who must know of it; return the names of those that do not take it over."""
         running = {service.name: service for service in self._supervisor.services()}
         changed = [service for service in wanted if running.get(service.name) != service]
         for service in changed:
@@ -145,6 +157,7 @@ class Reloader:
             self._say(f"Not taken over by {' and '.join(failed)}: see data/logs. Restart ./sitemedic up.")
         else:
             self._say("The changed configuration is in use")
+        return set(failed)
 
     def _with_ports_kept(self, new: Configuration) -> Configuration:
         """Return `new` on the ports that the stack listens on; they change with the next start only."""
@@ -164,9 +177,10 @@ class Reloader:
         kept = replace(new.settings, **{name: getattr(old, name) for name in as_before})
         return replace(new, settings=kept)
 
-    def _rendered_for(self, service: str) -> list[Path]:
-        folder = self._home.rendered / service
-        return [folder, *folder.rglob("*")]
+    def _rendered(self) -> Mapping[str, FileWatcher]:
+        """Return what there is now of each that reads what is rendered."""
+        folders = {name: self._home.rendered / name for name in _RENDERED_FOR}
+        return {name: FileWatcher([folder, *folder.rglob("*")]) for name, folder in folders.items()}
 
     def _files(self, configuration: Configuration) -> list[Path]:
         web = configuration.settings.console.web_config

@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 from dataclasses import replace
@@ -10,6 +11,7 @@ from stack import reload as reloading
 from stack.errors import StackError
 from stack.home import Home
 from stack.reload import Reloader, read, write
+from stack.render import render
 from stack.services import services
 from stack.supervise import Supervisor
 from tests.ports import free_port
@@ -19,6 +21,14 @@ defaults: {email: ops@example.com}
 sites:
   - {name: www, url: "http://127.0.0.1:1/"}
 """
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
 class Running:
@@ -47,7 +57,12 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def stack(home, monkeypatch):
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stack(home, clock, monkeypatch):
     """Give what is said, what is reloaded, the supervisor and the reloader of a stack that runs."""
     said, reloaded = [], []
 
@@ -63,7 +78,7 @@ def stack(home, monkeypatch):
         said,
         reloaded,
         running,
-        Reloader(home, configuration, lambda environ: environ, running, said.append),
+        Reloader(home, configuration, lambda environ: environ, running, said.append, clock),
     )
 
 
@@ -71,23 +86,96 @@ def rendered(home):
     return yaml.safe_load((home.rendered / "alertmanager/alertmanager.yml").read_text())
 
 
-def test_what_a_sick_disk_did_not_take_is_tried_again_until_it_does(home, stack):
+def test_what_a_sick_disk_did_not_take_is_tried_again_until_it_does(home, stack, clock):
     said, reloaded, _, reloader = stack
     (home.root / "sites.yml").write_text(SITES.replace("ops@", "team@"))
     folder = home.rendered / "alertmanager"
     folder.rename(home.rendered / "aside")
     folder.write_text("no folder any more")
     assert not reloader.look()
+    clock.now += 60
     assert not reloader.look()
     assert (len(said), reloaded) == (1, [])
     assert "The changed configuration is not used yet: " in said[0]
     assert "cannot be written" in said[0]
     folder.unlink()
     (home.rendered / "aside").rename(folder)
+    clock.now += 60
     assert reloader.look()
     assert (said[1:], "alertmanager" in reloaded) == (["The changed configuration is in use"], True)
     assert "team@example.com" in (folder / "alertmanager.yml").read_text()
     assert not reloader.look()
+
+
+def half_written(home, monkeypatch):
+    """Let Prometheus's half of a change not be taken by the disk, once Alertmanager's is written."""
+
+    def on_a_full_disk(document, settings, folder):
+        done = render(document, settings, folder)
+        if folder == home.rendered:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder / "prometheus"))
+        return done
+
+    monkeypatch.setattr(reloading, "render", on_a_full_disk)
+
+
+def test_a_half_written_change_is_loaded_in_the_end_whatever_was_wrong_meanwhile(home, stack, monkeypatch):
+    said, reloaded, _, reloader = stack
+    with monkeypatch.context() as full:
+        half_written(home, full)
+        home.sites_file.write_text(SITES.replace("ops@", "team@"))
+        assert not reloader.look()
+        assert "team@example.com" in str(rendered(home))
+    home.sites_file.write_text("sites: [")
+    assert not reloader.look()
+    home.sites_file.write_text(SITES.replace("ops@", "team@"))
+    assert reloader.look()
+    assert reloaded == ["alertmanager"]
+    assert said[2:] == ["The changed configuration is in use"]
+
+
+def test_a_half_written_change_that_is_taken_back_reloads_nobody(home, stack, monkeypatch):
+    _, reloaded, _, reloader = stack
+    with monkeypatch.context() as full:
+        half_written(home, full)
+        home.sites_file.write_text(SITES.replace("ops@", "team@"))
+        assert not reloader.look()
+    home.sites_file.write_text(SITES)
+    assert reloader.look()
+    assert reloaded == []
+
+
+def test_a_sick_disk_is_tried_ever_more_seldom_and_at_once_after_a_change(home, stack, clock, monkeypatch):
+    said, _, _, reloader = stack
+    tried = []
+
+    def failing(*_):
+        tried.append(clock.now)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(reloading, "write", failing)
+    home.sites_file.write_text(SITES.replace("ops@", "team@"))
+    for clock.now in range(100):
+        reloader.look()
+    assert tried == [0, 2, 6, 14, 30, 60, 90]
+    assert len(said) == 1
+    home.sites_file.write_text(SITES.replace("ops@", "crew@"))
+    for clock.now in range(100, 105):
+        reloader.look()
+    assert tried[7:] == [100, 102]
+    assert len(said) == 2
+
+
+def test_who_did_not_take_a_change_over_is_reloaded_with_the_next_one(home, stack, monkeypatch):
+    _, reloaded, _, reloader = stack
+    takes = reloading.reload
+    monkeypatch.setattr(reloading, "reload", lambda *_: False)
+    home.sites_file.write_text(SITES.replace("ops@", "team@"))
+    assert reloader.look()
+    monkeypatch.setattr(reloading, "reload", takes)
+    home.sites_file.write_text(SITES.replace("ops@", "team@").replace("127.0.0.1:1/", "127.0.0.1:1/new"))
+    assert reloader.look()
+    assert reloaded == ["alertmanager"]
 
 
 def test_nothing_happens_while_nothing_changes(stack):
