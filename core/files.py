@@ -7,6 +7,14 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+_NOT_WRITTEN = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
+        *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+    }
+)
+"""What a disk answers that does not take a file; anything else is no disk's doing, or not surely."""
+
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> Path:
     """Write `text` to `path` by renaming a finished file onto it. Raises OSError."""
@@ -36,7 +44,12 @@ def unwritable(error: OSError, path: Path) -> str:
 
 
 def told(error: OSError, path: Path) -> str:
-    """Return a whole sentence of it: the file that it names, else `path`, and why."""
+    """Return a whole sentence of it: the file that it names, else `path`, and why.
+
+    Where it is not about writing, the error's own words.
+    """
+    if error.errno not in _NOT_WRITTEN:
+        return str(error)
     at = Path(error.filename) if isinstance(error.filename, str) else path
     return f"{at} cannot be written: {unwritable(error, at)}"
 

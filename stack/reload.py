@@ -134,7 +134,7 @@ class Reloader:
         if changed:
             self._say(
                 f"The changed configuration is not used yet: {told(error, self._home.rendered)}. "
-                "Everything runs on as before; it is tried again until the disk takes it."
+                "Everything runs on as before; it is tried again until it succeeds."
             )
         self._pause = _AGAIN_AFTER if changed else min(2 * self._pause, _AGAIN_AT_MOST)
         self._again_at = self._clock() + self._pause

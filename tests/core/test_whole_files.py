@@ -74,3 +74,18 @@ def test_the_file_of_an_error_is_told_and_why():
     error = OSError(errno.EROFS, "Read-only file system", "/etc/one")
     assert told(error, Path("/etc")) == "/etc/one cannot be written: Read-only file system"
     assert told(OSError(errno.EROFS, "Read-only"), Path("/etc")) == "/etc cannot be written: Read-only"
+
+
+def test_what_is_no_disks_fault_is_told_in_its_own_words(tmp_path: Path) -> None:
+    program = "/usr/bin/promtool"
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory", program)
+    assert told(gone, tmp_path) == f"[Errno 2] No such file or directory: '{program}'"
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    assert told(refused, tmp_path) == "[Errno 111] Connection refused"
+    assert told(TimeoutError("timed out"), tmp_path) == "timed out"
+
+
+def test_every_fault_of_a_disk_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
+    for number in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EISDIR"):
+        error = OSError(getattr(errno, number), "why")
+        assert told(error, tmp_path) == f"{tmp_path} cannot be written: why", number
