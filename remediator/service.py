@@ -261,6 +261,7 @@ class Remediator:
             "silences": self._silences.look,
             "resume": self._housekeeping.end_pauses,
             "show": self._housekeeping.show_incidents,
+            "sites": lambda: self._housekeeping.note_sites(self._policy.sites),
             "forget": self._housekeeping.forget_notifications,
             "tidy": self._housekeeping.tidy,
             "readiness": self.readiness.look,

@@ -26,8 +26,10 @@ class Piece:
     incident: int
 
 
-def uptime(outages: Iterable[Outage], now: float, window: float) -> float:
-    """Return the share of the last `window` seconds without an outage."""
+def uptime(outages: Iterable[Outage], now: float, window: float, watched: float | None = None) -> float:
+    """Return the share of the last `window` seconds without an outage; of fewer if `watched` since then."""
+    if watched is not None:
+        window = min(window, max(now - watched, 1.0))
     down, until = 0.0, now - window
     for one in sorted(outages, key=lambda one: one.start):
         start, end = max(one.start, until), min(one.end if one.end is not None else now, now)

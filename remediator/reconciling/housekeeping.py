@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from remediator.acting.attempts import PATIENCE
 from remediator.metrics import Metrics
 from remediator.store.database import Store, forget_notifications, pauses, remove_pause
 from remediator.store.incidents import summaries
+from remediator.store.watched import differs, note_watched
 from remediator.timing import Timing
 
 FORGET_EVERY = 3600.0
+NOTE_SITES_EVERY = 10.0
 TIDY_EVERY = 2.0
 MOST_SHOWN = 10_000
 """Incidents in `sitemedic_incident_info`."""
@@ -57,6 +59,15 @@ class Housekeeping:
             (one.site, str(one.incident), one.state, one.action, one.outcome) for one in found
         ]
         return self._timing.reconcile + len(found) / SHOWN_A_SECOND
+
+    def note_sites(self, sites: Collection[str]) -> float:
+        """Note since when sites are watched: before that nobody can say whether they were up."""
+        with self._store.read() as connection:
+            changed = differs(connection, sites)
+        if changed:
+            with self._store.write(PATIENCE) as connection:
+                note_watched(connection, sites, self._now())
+        return NOTE_SITES_EVERY
 
     def forget_notifications(self) -> float:
         """Delete notifications that nobody will ask for any more.

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, update
 
 from remediator.model.mail_flow import Mailed
 from remediator.store.database import record
-from remediator.store.schema import ATTEMPTS, INCIDENTS, LEASES, MAIL_FLOW, STORMS
+from remediator.store.schema import ATTEMPTS, INCIDENTS, LEASES, MAIL_FLOW, STORMS, WATCHED
 
 TOLERANCE = 300.0
 """Seconds that another remediator's clock may be ahead of ours."""
@@ -30,6 +30,8 @@ def bring_back(connection: Connection, now: float, lease_ttl: float) -> int:
     found += connection.execute(passed.values(passed_at=None, passes=0)).rowcount
     stormy = update(STORMS).where(STORMS.c.seen_at > latest)
     found += connection.execute(stormy.values(since=now, seen_at=now)).rowcount
+    watched = update(WATCHED).where(WATCHED.c.since > latest)
+    found += connection.execute(watched.values(since=now)).rowcount
     found += connection.execute(delete(MAIL_FLOW).where(MAIL_FLOW.c.looked_at > latest)).rowcount
     posted = update(INCIDENTS).where(INCIDENTS.c.mailed_at > latest, INCIDENTS.c.mailed == Mailed.UNTOLD)
     found += connection.execute(posted.values(mailed_at=now)).rowcount

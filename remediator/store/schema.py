@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
     inspect,
     select,
@@ -174,6 +175,14 @@ APPROVALS = Table(
     Column("expires_at", Float),
 )
 
+WATCHED = Table(
+    "watched",
+    METADATA,
+    Column("site", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+)
+"""Since when a site stands in sites.yml, as far as this database knows: nobody can say how it was before."""
+
 STORMS = Table(
     "storms",
     METADATA,
@@ -238,8 +247,15 @@ def _find_what_ended(connection: Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
+def _know_since_when(connection: Connection) -> None:
+    """Turn version 5 into 6: what was watched before is known from its first incident."""
+    WATCHED.create(connection)
+    first = select(INCIDENTS.c.site, func.min(INCIDENTS.c.opened_at)).group_by(INCIDENTS.c.site)
+    connection.execute(insert(WATCHED).from_select(["site", "since"], first))
+
+
 MIGRATIONS: Sequence[Callable[[Connection], None]] = (
-    _watch_mails, _ask_people, _hear_of_containers, _find_what_ended
+    _watch_mails, _ask_people, _hear_of_containers, _find_what_ended, _know_since_when
 )  # fmt: skip
 """The n-th turns version n into n + 1. A new database is made at the newest version at once."""
 VERSION = len(MIGRATIONS) + 1

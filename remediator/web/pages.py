@@ -20,6 +20,7 @@ from remediator.store import attempts as store_attempts
 from remediator.store import console as store_console
 from remediator.store import incidents as store_incidents
 from remediator.store.database import decisions, timeline
+from remediator.store.watched import watched_since
 from remediator.web.containers import seen_containers
 from remediator.web.incidents import MOST_ID
 from remediator.web.query import asked_number, asked_text
@@ -131,6 +132,7 @@ def _site(remediator: Remediator, name: str) -> dict[str, Any]:
     with remediator.store.read() as connection:
         incidents = store_console.of_site(connection, name, PAGE)
         outages = store_console.outages(connection, [name], now - 90 * DAY).get(name, [])
+        watched = watched_since(connection, [name]).get(name, now)
     if plan is None and state is None and not incidents:
         abort(404, "no such site")
     return {
@@ -140,8 +142,9 @@ def _site(remediator: Remediator, name: str) -> dict[str, Any]:
         "containers": seen_containers(remediator, sites),
         "incidents": incidents,
         "strips": (("24 hours", pieces(outages, now, DAY)), ("7 days", pieces(outages, now, WEEK))),
+        "watched_since": watched,
         "uptimes": [
-            (words, uptime(outages, now, days * DAY))
+            (words, uptime(outages, now, days * DAY, watched))
             for words, days in (("24 hours", 1), ("7 days", 7), ("90 days", 90))
         ],
     }

@@ -19,6 +19,7 @@ from remediator.model.outages import DAY, Outage, since, uptime
 from remediator.model.seen import SiteState
 from remediator.service import Remediator
 from remediator.store import console as store_console
+from remediator.store.watched import watched_since
 
 FRESH = 10.0
 """Seconds for which one answer is given to everybody."""
@@ -27,12 +28,16 @@ WINDOWS = {"24h": DAY, "7d": 7 * DAY, "90d": 90 * DAY}
 
 @dataclass(frozen=True)
 class PublicSite:
-    """What the public may know of a site; `state` is up, down or unknown, `uptime` a ratio by window."""
+    """What the public may know of a site; `state` is up, down or unknown, `uptime` a ratio by window.
+
+    `watched_since` (Unix): what was before is no part of any window.
+    """
 
     name: str
     state: str
     since: float | None
     uptime: Mapping[str, float]
+    watched_since: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,10 @@ def routes(remediator: Remediator) -> Blueprint:
         answer = {
             "title": found.title,
             "time": _iso(found.time),
-            "sites": [{**asdict(one), "since": _iso(one.since)} for one in found.sites],
+            "sites": [
+                {**asdict(one), "since": _iso(one.since), "watched_since": _iso(one.watched_since)}
+                for one in found.sites
+            ],
         }
         return _public(jsonify(answer))
 
@@ -73,20 +81,26 @@ def status_of(
     names: Sequence[str],
     sites: Mapping[str, SiteState] | None,
     outages: Mapping[str, Sequence[Outage]],
+    watched: Mapping[str, float],
     now: float,
 ) -> PublicStatus:
     """Return what the public may know."""
-    shown = tuple(_site(name, (sites or {}).get(name), outages.get(name, ()), now) for name in names)
+    shown = tuple(
+        _site(name, (sites or {}).get(name), outages.get(name, ()), watched.get(name, now), now)
+        for name in names
+    )
     return PublicStatus(title, now, shown)
 
 
-def _site(name: str, state: SiteState | None, outages: Sequence[Outage], now: float) -> PublicSite:
+def _site(
+    name: str, state: SiteState | None, outages: Sequence[Outage], watched: float, now: float
+) -> PublicSite:
     """An outage begins with its incident: a single failed probe is nothing to tell the public."""
     lasts = any(one.end is None for one in outages)
     known = state is not None and state.success is not None and not state.stale
     told = "down" if lasts else "up" if known else "unknown"
-    shares = {name: round(uptime(outages, now, seconds), 6) for name, seconds in WINDOWS.items()}
-    return PublicSite(name, told, since(outages), shares)
+    shares = {name: round(uptime(outages, now, seconds, watched), 6) for name, seconds in WINDOWS.items()}
+    return PublicSite(name, told, since(outages), shares, watched)
 
 
 class _Kept:
@@ -113,7 +127,8 @@ class _Kept:
         now = self._remediator.settings.now()
         with self._remediator.store.read() as connection:
             outages = store_console.outages(connection, names, now - max(WINDOWS.values()))
-        return status_of(title, names, self._remediator.gatherer.sites(), outages, now)
+            watched = watched_since(connection, names)
+        return status_of(title, names, self._remediator.gatherer.sites(), outages, watched, now)
 
 
 def _found(kept: _Kept) -> PublicStatus:

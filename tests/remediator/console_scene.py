@@ -16,6 +16,7 @@ from remediator.store import approvals as store_approvals
 from remediator.store import attempts as store_attempts
 from remediator.store import incidents as store_incidents
 from remediator.store.database import add_pause, record
+from remediator.store.watched import note_watched
 from remediator.web import create_app
 from tests.remediator.doubles import Lab, lab
 
@@ -99,6 +100,8 @@ def scene(folder: Path, **lab_too: Any) -> Iterator[Lab]:
         found.exporter.containers = containers()
         found.exporter.failing |= {"shop": "refused", "tickets": "timeout", "wiki": "status"}
         _tell_history(found)
+        with found.remediator.store.write() as connection:
+            note_watched(connection, NAMES, time.time() - 100 * 24 * HOUR)
         yield found
 
 

@@ -257,7 +257,7 @@ def test_killed_after_the_act_and_upgraded_from_an_older_database_it_goes_on(
     with killed(start, "after"), closing(sqlite3.connect(tmp_path / "remediator.db")) as older:
         for (name,) in older.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             older.execute(f"DROP TRIGGER {name}")
-        for table in ("approvals", "storms"):
+        for table in ("approvals", "storms", "watched"):
             older.execute(f"DROP TABLE {table}")
         older.execute("ALTER TABLE pauses DROP COLUMN until")
         older.execute("ALTER TABLE incidents DROP COLUMN alert")

@@ -71,7 +71,7 @@ def test_an_older_database_gets_the_triggers_too(tmp_path: Path) -> None:
     for name, kind in older.execute("SELECT name, type FROM sqlite_master").fetchall():
         if kind == "trigger":
             older.execute(f"DROP TRIGGER {name}")
-    for table in ("approvals", "storms"):
+    for table in ("approvals", "storms", "watched"):
         older.execute(f"DROP TABLE {table}")
     older.execute("ALTER TABLE pauses DROP COLUMN until")
     older.execute("ALTER TABLE incidents DROP COLUMN alert")

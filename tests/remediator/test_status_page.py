@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from core.faults import ConfigError
 from remediator.model.outages import DAY, Outage, percent, pieces, since, uptime
 from remediator.model.seen import SiteState
+from remediator.store.database import Store
+from remediator.store.watched import differs, note_watched, watched_since
 from remediator.web import create_app, status
 from remediator.web.status import PublicStatus, status_of
 from tests.remediator.console_scene import scene
 from tests.remediator.doubles import Lab, lab
+from tests.waiting import until
 
 NOW = 1_000_000.0
 UP, DOWN = SiteState("www", True, "www"), SiteState("www", False, "www", reason="timeout", detail="10.0.0.1")
@@ -43,7 +47,7 @@ def test_it_tells_state_and_uptime_to_everybody(standing: Lab) -> None:
     assert "Set-Cookie" not in answer.headers
     assert told["title"] == "Acme"
     assert {one["name"]: one["state"] for one in told["sites"]} == {"www": "up", "shop": "down", "blog": "up"}
-    assert [list(one) for one in told["sites"]] == [["name", "since", "state", "uptime"]] * 3
+    assert [list(one) for one in told["sites"]] == [["name", "since", "state", "uptime", "watched_since"]] * 3
     assert 0.98 < told["sites"][2]["uptime"]["24h"] < told["sites"][2]["uptime"]["90d"] < 1
     page = standing.client.get("/status")
     assert "Set-Cookie" not in page.headers
@@ -114,7 +118,7 @@ def test_a_site_that_is_not_there_is_a_fault(public: Lab) -> None:
 def test_a_site_is_up_down_or_unknown(
     state: SiteState | None, outages: tuple[Outage, ...], told: str
 ) -> None:
-    found = status_of("x", ["www"], {"www": state} if state else None, {"www": outages}, NOW)
+    found = status_of("x", ["www"], {"www": state} if state else None, {"www": outages}, {}, NOW)
     assert found.sites[0].state == told
 
 
@@ -132,6 +136,37 @@ def test_a_site_is_up_down_or_unknown(
 )
 def test_uptime_is_the_share_without_an_outage(outages: tuple[Outage, ...], share: float) -> None:
     assert uptime(outages, NOW, DAY) == pytest.approx(share)
+
+
+def test_what_was_before_a_site_was_watched_is_no_part_of_its_share() -> None:
+    outages = (Outage(NOW - DAY / 4, NOW - DAY / 8, 1),)
+    assert uptime(outages, NOW, 90 * DAY, NOW - DAY / 2) == pytest.approx(0.75)
+    assert uptime(outages, NOW, DAY / 8, NOW - DAY / 2) == pytest.approx(1.0)
+    assert uptime((Outage(NOW - DAY, None, 1),), NOW, DAY, NOW) == pytest.approx(0.0)
+    assert uptime((), NOW, DAY, NOW + DAY) == 1.0
+
+
+def test_since_when_sites_are_watched_is_kept_and_a_site_that_comes_again_begins_anew(tmp_path: Path) -> None:
+    with closing(Store(f"sqlite:///{tmp_path / 'remediator.db'}")) as store:
+        store.prepare()
+        for at, sites in ((1.0, {"www", "shop"}), (2.0, {"www", "blog"}), (3.0, {"www", "shop"})):
+            with store.write() as connection:
+                assert differs(connection, sites)
+                note_watched(connection, sites, at)
+                assert not differs(connection, sites)
+        with store.read() as connection:
+            assert watched_since(connection, ["www", "shop", "blog"]) == {"www": 1.0, "shop": 3.0}
+
+
+def test_a_running_remediator_notes_which_sites_are_watched(tmp_path: Path) -> None:
+    with lab(tmp_path) as found:
+
+        def known() -> set[str]:
+            with found.remediator.store.read() as connection:
+                return set(watched_since(connection, found.remediator.policy().sites))
+
+        until(lambda: known() == set(found.remediator.policy().sites), 30, "the sites in the database")
+        assert known()
 
 
 def test_a_share_is_never_told_better_than_it_is() -> None:

@@ -14,6 +14,7 @@ from remediator.model.mail_flow import Mailed
 from remediator.store import incidents as store_incidents
 from remediator.store.database import Store
 from remediator.store.schema import METADATA, VERSION
+from remediator.store.watched import watched_since
 from tests.remediator.doubles import Lab, lab, slower
 from tests.signing_in import sign_in
 from tests.waiting import until
@@ -281,6 +282,7 @@ def test_a_database_of_the_version_before_is_brought_to_this_one(tmp_path: Path)
             connection.execute(text(f"DROP INDEX {index}"))
         for column in ("outage", "mailed", "mailed_at", "alert"):
             connection.execute(text(f"ALTER TABLE incidents DROP COLUMN {column}"))
+        connection.execute(text("DROP TABLE watched"))
         connection.execute(text("UPDATE meta SET value = 1 WHERE name = 'schema_version'"))
     store.prepare()
     fresh = Store(f"sqlite:///{tmp_path}/new.db")
@@ -288,6 +290,7 @@ def test_a_database_of_the_version_before_is_brought_to_this_one(tmp_path: Path)
     with store.read() as old, fresh.read() as new:
         (kept,) = store_incidents.listing(old)
         assert (kept.site, kept.mailed, kept.outage) == ("www", Mailed.TOLD, "")
+        assert watched_since(old, ["www"]) == {"www": kept.opened_at}
         assert old.scalar(text("SELECT value FROM meta WHERE name = 'schema_version'")) == VERSION
         for table in METADATA.tables:
             columns = f"SELECT name, type, \"notnull\" FROM pragma_table_info('{table}') ORDER BY name"

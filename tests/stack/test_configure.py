@@ -220,7 +220,8 @@ def test_check_notes_what_in_env_is_hardly_meant_and_shows_no_value(folder: Path
     env = folder / ".env"
     env.write_text(
         "SMTP_HOST=hunter1\nSMTP_FROM=me@example.com\nSMTP_HOST=smtp.example.com\nLINODETOKEN=hunter2\n"
-        "SMTP_PASSWORD=hunter3 #4\nSMTP_PORT=587 # submission\nSMTP_USERNAME=me\nAPI_TOKEN='long enough #6'\nMY_OWN=x\n"
+        "SMTP_PASSWORD=hunter3 #4\nSMTP_PORT=587 # submission\nSMTP_USERNAME=me\n"
+        "API_TOKEN='long enough #6'\nMY_OWN=x\n"
     )
     env.chmod(0o600)
     shown = asked(folder, "check")
