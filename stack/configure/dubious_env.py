@@ -28,6 +28,9 @@ KNOWN = (
     *SECRETS,
     *(f"{name}_FILE" for name in SECRETS),
 )
+ELSEWHERE = ("HEARTBEAT_KEY", "HEARTBEAT_KEY_FILE")
+"""The exporter reads these out of its own environment, and .env is not in it."""
+
 _ALIKE = 0.8
 _CUT = re.compile(r"=[ \t]*[^'\"\s#][^\n]*?[ \t]#")
 
@@ -39,7 +42,9 @@ def notes(file: Path) -> Iterator[str]:
     found = list(parse_stream(io.StringIO(read_text(file, "utf-8-sig"))))
     names = Counter(one.key for one in found if one.key is not None)
     for name, times in names.items():
-        if (
+        if name in ELSEWHERE:
+            yield f".env: nothing reads {name} here: it belongs into the exporter's own environment"
+        elif (
             name not in KNOWN
             and (meant := get_close_matches(name, KNOWN, 1, _ALIKE))
             and meant[0] not in names

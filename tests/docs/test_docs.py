@@ -19,7 +19,7 @@ from remediator.guards import GUARDS
 from remediator.model.incident import Reason as DecisionReason
 from stack.cli import COMMANDS, NOTIFICATIONS
 from stack.configure.config_cli import config_group
-from stack.configure.dubious_env import KNOWN
+from stack.configure.dubious_env import ELSEWHERE, KNOWN, notes
 from stack.configure.schema_cli import schema_text
 from stack.parts import PARTS
 from stack.settings import SERVICES, load_settings
@@ -248,6 +248,25 @@ def test_every_variable_of_the_example_is_explained_and_every_port_is_in_it() ->
     assert not given - explained
     assert {f"{name.upper()}_PORT" for name in SERVICES} <= given
     assert given <= set(KNOWN)
+
+
+def test_config_check_knows_every_variable_that_is_explained(tmp_path: Path) -> None:
+    table = page("docs/configuration.md").partition("## .env")[2]
+    names = set(re.findall(r"`([A-Z][A-Z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
+    assert len(names) > 20
+    assert names <= set(KNOWN)
+    told = set[str]().union(*(words_of(path.read_text()) for path in PAGES))
+    named = {word for word in told if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)}
+    assert set(ELSEWHERE) <= named
+    (tmp_path / ".env").write_text("".join(f"{name}=x\n" for name in sorted(named | names)))
+    assert [line for line in notes(tmp_path / ".env") if "did you mean" in line] == []
+
+
+def test_what_is_read_out_of_another_environment_is_not_said_to_be_misspelt(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HEARTBEAT_KEY_FILE=keys/heartbeat\n")
+    assert list(notes(tmp_path / ".env")) == [
+        ".env: nothing reads HEARTBEAT_KEY_FILE here: it belongs into the exporter's own environment"
+    ]
 
 
 # --- how it works ---
