@@ -110,8 +110,16 @@ class Damage:
             self._looking = self._looking or due
             told = self._told()
         if due:
-            threading.Thread(target=self._look, name="damage", daemon=True).start()
+            self._begin_look()
         raise StoreError(told)
+
+    def _begin_look(self) -> None:
+        try:
+            threading.Thread(target=self._look, name="damage", daemon=True).start()
+        except RuntimeError as error:  # no thread to be had: the next use asks for one again
+            with self._lock:
+                self._looking = False
+            raise StoreError(f"the database {self._path} cannot be looked through now: {error}") from error
 
     def _told(self) -> str:
         if not self._sure:
@@ -124,10 +132,15 @@ class Damage:
 
     def _look(self) -> None:
         began = time.monotonic()
-        found = fault(self._path)
-        took = time.monotonic() - began
+        try:
+            self._take_answer(fault(self._path))
+        finally:
+            with self._lock:
+                ended = time.monotonic()
+                self._looking, self._look_at = False, ended + max(AGAIN, ended - began)
+
+    def _take_answer(self, found: str) -> None:
         with self._lock:
-            self._looking, self._look_at = False, time.monotonic() + max(AGAIN, took)
             if found:
                 self._found = found
                 self._tell_damage(sure=True)

@@ -4,12 +4,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from remediator.errors import StoreError
+from remediator.store import damage
 from remediator.store.damage import fault
 from remediator.store.database import Store, record
 from tests.remediator.doubles import API, lab
@@ -115,6 +117,36 @@ def test_what_somebody_writes_who_may_is_no_damage(tmp_path: Path) -> None:
     assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.1) == 3400
     assert fault(file) == ""
     store.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_look_that_could_not_begin_or_broke_off_is_made_at_a_later_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, copy = opened(tmp_path)
+    over(tmp_path / "remediator.db", copy.read_bytes())
+    with monkeypatch.context() as machine:
+        machine.setattr(threading.Thread, "start", no_thread)
+        for said in ("written over|shorter", "cannot be looked through now: can't start new thread"):
+            with pytest.raises(StoreError, match=said):
+                sound(store)
+    broke_off = threading.Event()
+
+    def break_off(_path: Path) -> str:
+        broke_off.set()
+        raise MemoryError
+
+    with monkeypatch.context() as machine:
+        machine.setattr(damage, "fault", break_off)
+        with pytest.raises(StoreError, match="looked through"):
+            sound(store)
+        assert broke_off.wait(PATIENCE)
+    assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.2)
+    store.close()
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_the_history_is_told_to_its_end_while_the_remediator_writes(tmp_path: Path) -> None:
