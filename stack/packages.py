@@ -34,6 +34,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "postgres": "postgresql",
     "initdb": "postgresql",
+    "libfaketime": "libfaketime",
 }
 # What a package would start by itself, now and at each boot. Sitemedic starts its own.
 UNITS = {

@@ -15,11 +15,16 @@ NAMES = {
     "prometheus-blackbox-exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
 }
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # sshd's; not on an ordinary user's PATH
+# No programs, but what tests preload into one; asked for by name all the same.
+LIBRARIES = {"libfaketime": "faketime/libfaketimeMT.so.1"}
+_LIBRARIES = Path("/usr/lib")  # each in the folder of its architecture
 _POSTGRES = Path("/usr/lib/postgresql")  # where Debian has each version's own
 
 
 def find_program(name: str) -> Path | None:
-    """Return the program called `name`, under upstream's name or Debian's, or None."""
+    """Return the program called `name`, under upstream's name or Debian's, or None; a library's file too."""
+    if name in LIBRARIES:
+        return next(_LIBRARIES.glob(f"*/{LIBRARIES[name]}"), None)
     postgres = (str(folder) for folder in sorted(_POSTGRES.glob("*/bin"), reverse=True))
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM, *postgres))
     for known in NAMES.get(name, (name,)):

@@ -26,6 +26,7 @@ PROGRAMS = (
     "mmdebstrap",
     "postgres",
     "initdb",
+    "libfaketime",
 )
 SOURCES = ("core", "exporter", "remediator", "stack", "demo", "grafana", "benchmarks")
 CHECKS = {

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from stack.programs import find_program
 from tests.exporter.running import Exporter, exporter, site
 from tests.waiting import until
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 TOKEN = "0123456789abcdef0123"
 
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="not installed here: faketime")
+pytestmark = pytest.mark.needs("libfaketime")
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def under_a_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
     clock.write_text("+0\n")
     (folder / "token").write_text(TOKEN)
     with site() as told, monkeypatch.context() as patch:
-        patch.setenv("LD_PRELOAD", str(LIBRARY))
+        patch.setenv("LD_PRELOAD", str(find_program("libfaketime")))
         patch.setenv("FAKETIME_TIMESTAMP_FILE", str(clock))
         patch.setenv("FAKETIME_NO_CACHE", "1")
         patch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")

@@ -1,10 +1,17 @@
+import re
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from stack import packages
-from stack.packages import PackageError, ensure, install, plan
+from stack import packages, programs
+from stack.packages import PACKAGES, PackageError, ensure, install, plan
+from stack.programs import find_program
+from stack.tests_cli import PROGRAMS
+
+TESTS = Path(__file__).parents[1]
+# Of every Debian, or too large to be installed for a few tests.
+NOT_OFFERED = {"unshare", "mount", "setpriv", "nsenter", "ip", "shellcheck", "chromium"}
 
 
 def having(*names):
@@ -110,3 +117,23 @@ def test_a_service_is_kept_from_boots_with_and_without_systemd():
         ("deb-systemd-helper", "disable", "ssh.service"),
         ("update-rc.d", "ssh", "disable"),
     )
+
+
+def test_what_a_test_needs_is_offered_by_sitemedic_test():
+    files = [path.read_text() for path in TESTS.rglob("test_*.py")]
+    marks = re.findall(r"mark\.needs\(([^)]*)\)", "\n".join(files))
+    needed = set(re.findall(r'"([^"]+)"', "".join(marks)))
+    assert "libfaketime" in needed
+    offered = {PACKAGES[name] for name in PROGRAMS}
+    assert {PACKAGES.get(name, name) for name in needed - NOT_OFFERED} <= offered
+
+
+def test_a_library_is_found_in_the_folder_of_its_architecture(tmp_path, monkeypatch):
+    monkeypatch.setattr(programs, "_LIBRARIES", tmp_path)
+    assert find_program("libfaketime") is None
+    assert plan(("libfaketime",)).packages == ("libfaketime",)
+    library = tmp_path / "aarch64-linux-gnu/faketime/libfaketimeMT.so.1"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    assert find_program("libfaketime") == library
+    assert plan(("libfaketime",)).packages == ()
