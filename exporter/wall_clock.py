@@ -1,7 +1,10 @@
-"""Notice that somebody set the wall clock: a machine that slept, or whose first time was wrong.
+"""Notice that the wall clock was set, by somebody or because the machine's first time was wrong.
 
 Prometheus compares the times that are published with its own clock. Those of a site would stay wrong until
 its next probe, and each site seem not to have been probed for as long as the clock was moved.
+
+A sleep of the machine, in which the monotonic clock stands still, cannot be told from that: times before it
+move forward by it.
 """
 
 import asyncio
