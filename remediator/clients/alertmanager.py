@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
-from remediator.clients.silenced import Matcher, Silence, Silenced
+from remediator.clients.silenced import SHARED, Matcher, Silence, Silenced
 from remediator.errors import AlertmanagerError
 from remediator.intake.alerts import ALERTS
+from remediator.model.incident import SITE_DOWN
 from remediator.model.mail_flow import MailCounts
 
 TIMEOUT = (2.0, 5.0)
-_OURS = "filter=alertname%3D~%22SiteDown%7CContainerDown%22"
-SILENCED_PATH = f"/api/v2/alerts?silenced=true&active=false&inhibited=false&unprocessed=false&{_OURS}"
+_OURS = "/api/v2/alerts?filter=alertname%3D~%22SiteDown%7CContainerDown%22"
 _EMAIL = re.compile(r'^(alertmanager_notif\w+_total)\{[^}]*integration="email"[^}]*\} (\S+)', re.MULTILINE)
 _PROCESS = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
 _CONFIGURED = re.compile(r"^alertmanager_config_hash (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class _Alert:
+    """One of a site's, with the silences in force that cover it."""
+
+    labels: Mapping[str, str]
+    silences: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return self.labels["alertname"]
+
+    @property
+    def site(self) -> str:
+        return self.labels["site"]
 
 
 class AlertmanagerClient:
@@ -36,31 +54,27 @@ class AlertmanagerClient:
     def silenced(self, timeout: tuple[float, float] = TIMEOUT) -> Silenced:
         """Return of which sites somebody has silenced SiteDown, or ContainerDown before it fires.
 
-        While SiteDown fires, ContainerDown is inhibited and says nothing here. The alerts are asked for last:
-        one that fires since is not missed.
+        The alerts are asked for last, and only while a silence is in force: there may be many.
         """
-        sites = self._silenced_by(SILENCED_PATH, timeout)
         silences = self._silences(timeout)
-        if not silences:
-            return Silenced(sites)
-        present = self._listed(f"/api/v2/alerts?{_OURS}", timeout)
-        return Silenced(sites, silences, frozenset(present))
+        return _silenced(self._alerts(_OURS, timeout), silences) if silences else Silenced()
 
-    def _silenced_by(self, path: str, timeout: tuple[float, float]) -> dict[str, frozenset[str]]:
-        listed = self._listed(path, timeout)
-        return {site: silences for site, silences in listed.items() if silences}
+    def silenced_at(self, site: str, timeout: tuple[float, float] = TIMEOUT) -> Silenced:
+        """Return the same of one site; its SiteDown says all where it is there, and nothing else is asked."""
+        found = self._alerts(_OURS + "&filter=" + quote(f'site="{site}"', safe=""), timeout)
+        told = _silenced(found, ())
+        return told if site in told.present else _silenced(found, self._silences(timeout))
 
-    def _listed(self, path: str, timeout: tuple[float, float]) -> dict[str, frozenset[str]]:
-        """Return the sites that have an alert, each with the silences of all of these."""
-        every, found = self._ask("GET", path, timeout=timeout).json, dict[str, frozenset[str]]()
+    def _alerts(self, path: str, timeout: tuple[float, float]) -> list[_Alert]:
+        every = self._ask("GET", path, timeout=timeout).json
         try:
-            for one in every():
-                site = one["labels"].get("site")
-                if one["labels"]["alertname"] in ALERTS and site is not None:
-                    found[site] = found.get(site, frozenset()) | set(one["status"]["silencedBy"])
+            return [
+                _Alert(one["labels"], frozenset(one["status"]["silencedBy"]))
+                for one in every()
+                if one["labels"]["alertname"] in ALERTS and isinstance(one["labels"].get("site"), str)
+            ]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise AlertmanagerError("Alertmanager does not tell its silences") from error
-        return found
 
     def _silences(self, timeout: tuple[float, float]) -> tuple[Silence, ...]:
         every = self._ask("GET", "/api/v2/silences", timeout=timeout).json
@@ -102,6 +116,20 @@ class AlertmanagerClient:
         if answer.status_code != 200:
             raise AlertmanagerError(f"Alertmanager answered {answer.status_code}")
         return answer
+
+
+def _silenced(alerts: Sequence[_Alert], silences: tuple[Silence, ...]) -> Silenced:
+    """Put together what is told of each site: ContainerDown counts where there is no SiteDown."""
+    present = frozenset(one.site for one in alerts if one.name == SITE_DOWN)
+    sites, labels = dict[str, frozenset[str]](), dict[str, Mapping[str, str]]()
+    for one in alerts:
+        if one.name != SITE_DOWN and one.site in present:
+            continue
+        if one.silences:
+            sites[one.site] = sites.get(one.site, frozenset()) | one.silences
+        if one.name != SITE_DOWN:
+            labels[one.site] = {name: value for name, value in one.labels.items() if name in SHARED}
+    return Silenced(sites, silences, present, labels)
 
 
 def _silence(told: Mapping[str, Any]) -> Silence:

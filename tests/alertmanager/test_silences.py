@@ -78,3 +78,18 @@ def test_after_a_restart_a_silence_covers_an_alert_that_is_not_there_again_yet(t
     with alertmanager_server(config, tmp_path / "data") as running:
         assert running.alerts() == []
         assert silenced(AlertmanagerClient(running.url)) == {"www"}
+
+
+def test_one_sites_silences_are_told_by_what_is_asked_of_it_alone(running: AlertmanagerServer) -> None:
+    client = AlertmanagerClient(running.url)
+    for site in ("shop", "shop/api"):
+        running.fire({"alertname": "SiteDown", "site": site})
+    running.fire({"alertname": "ContainerDown", "site": "www", "server": "web"})
+    until(lambda: len(running.alerts()) == 3, 20, "the alerts")
+    silence(running, alertname="SiteDown", site="shop/api")
+    assert client.silenced_at("shop/api").covers("shop/api") is True
+    assert client.silenced_at("shop").covers("shop") is False
+    assert client.silenced_at("www").covers("www") is False
+    assert client.silenced_at("shop").present == {"shop"}
+    silence(running, alertname="SiteDown", server="web")
+    assert client.silenced_at("www").covers("www") is True

@@ -132,7 +132,7 @@ class Alertmanager:
         if path == "/api/v2/alerts" and not body:
             return 200, [_silenced(site) for site in sorted(self.silenced)]
         if path == "/api/v2/silences":
-            return 200, self.silences
+            return 200, self.silences or [_silence_of(site) for site in sorted(self.silenced)]
         self.told.extend(json.loads(body))
         return 200, {}
 
@@ -169,6 +169,12 @@ class Alertmanager:
         """Forget what a process forgets."""
         self.process += 1
         self.begun = self.given_up = self.requests = self.failed = 0
+
+
+def _silence_of(site: str) -> dict[str, Any]:
+    named = {"alertname": "SiteDown", "site": site}
+    matchers = [{"name": name, "value": value, "isRegex": False} for name, value in named.items()]
+    return {"id": "1", "status": {"state": "active"}, "matchers": matchers}
 
 
 def _silenced(site: str) -> dict[str, Any]:
