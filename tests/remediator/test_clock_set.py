@@ -52,6 +52,7 @@ def test_a_question_waits_for_its_answer_and_the_answer_holds(tmp_path: Path, ju
         assert at_work.ledger.lines() == [RESTART]
 
 
+@pytest.mark.full
 @JUMPS
 def test_the_next_attempt_comes_after_the_cooldown_and_soon_after_it(tmp_path: Path, jump: float) -> None:
     clock, sites = Clock(), SITES.replace("{cooldown: 0,", "{cooldown: 2s,")
@@ -74,6 +75,7 @@ def _settled(done: list[str]) -> Settled:
     return Settled(Progress.FAILED, "it died") if len(done) < 2 else Settled(Progress.DONE, "")
 
 
+@pytest.mark.full
 @JUMPS
 def test_the_cooldown_after_a_storm_lasts_as_long_as_ever(tmp_path: Path, jump: float) -> None:
     clock, sites = Clock(), SITES.replace("storm_cooldown: 0", "storm_cooldown: 2s")

@@ -119,6 +119,7 @@ def test_what_somebody_writes_who_may_is_no_damage(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_look_that_could_not_begin_or_broke_off_is_made_at_a_later_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -149,6 +150,7 @@ def no_thread(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
+@pytest.mark.full
 def test_the_history_is_told_to_its_end_while_the_remediator_writes(tmp_path: Path) -> None:
     """Its reader is slow, as `less` is: what is written meanwhile is no damage to a guest."""
     file = tmp_path / "remediator.db"

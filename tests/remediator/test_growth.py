@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from remediator.store.database import Store
@@ -49,6 +50,7 @@ def reads_all(statement: str, step: str) -> bool:
     return NEWEST_FIRST.search(statement) is None
 
 
+@pytest.mark.full
 def test_neither_a_notification_nor_a_look_nor_a_page_reads_all_that_ever_was(tmp_path: Path) -> None:
     with lab(tmp_path) as at_work, plans(at_work.remediator.store) as found:
         for site in ("www", "www", "shop"):

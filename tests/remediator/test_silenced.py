@@ -71,6 +71,7 @@ def test_nothing_is_done_in_a_silence_whose_alert_has_gone_from_alertmanager(tmp
         at_work.wait("www", "recovered", 30)
 
 
+@pytest.mark.full
 def test_a_silence_by_other_labels_holds_a_lost_alert_that_it_covered_for_as_long_as_it_lasts(
     tmp_path: Path,
 ) -> None:

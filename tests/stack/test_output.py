@@ -26,23 +26,25 @@ def shell(tmp_path, line, *words, **environ):
     )
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.full)])
 def test_a_full_disk_behind_it_is_told_in_one_line(tmp_path, unbuffered):
     done = shell(tmp_path, '"$@" >/dev/full', "config", "schema", PYTHONUNBUFFERED=unbuffered)
     assert done.stderr == b"sitemedic: what it prints cannot be written: No space left on device\n"
     assert done.returncode == 1
 
 
+@pytest.mark.full
 def test_a_full_disk_behind_both_outputs_still_ends_with_1(tmp_path):
     assert shell(tmp_path, '"$@" >/dev/full 2>/dev/full', "config", "schema").returncode == 1
 
 
+@pytest.mark.full
 def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path):
     done = shell(tmp_path, '"$@" | head -1', "config", "schema", PYTHONUNBUFFERED="")
     assert (done.stdout, done.stderr) == (b"{\n", b"")
 
 
-@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("closed", [pytest.param(">&-", marks=pytest.mark.full), ">&- 2>&-"])
 def test_with_its_output_closed_a_check_ends_as_ever(tmp_path, closed):
     done = shell(tmp_path, f'"$@" {closed}', "check", "http://127.0.0.1:1/")
     assert (done.returncode, done.stderr) == (1, b"")
@@ -58,17 +60,20 @@ def test_no_file_or_connection_takes_the_place_of_a_closed_output(tmp_path):
     assert (tmp_path / "places").read_text().split() == [os.devnull] * 3
 
 
+@pytest.mark.full
 def test_what_the_locale_cannot_show_is_shown_otherwise_and_is_no_fault(tmp_path):
     done = shell(tmp_path, '"$@"', "config", "show", NAME, PYTHONUTF8="1", PYTHONIOENCODING="latin-1")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"gr\xf6\xdfe-\\u6771" in done.stdout
 
 
+@pytest.mark.full
 def test_a_name_that_came_in_bytes_of_no_character_is_repeated_without_a_traceback(tmp_path):
     done = shell(tmp_path, '"$@"', "config", "show", b"gr\xf6\xdfe", PYTHONUTF8="1")
     assert b"has no site 'gr\\udcf6\\udcdfe'" in done.stderr
 
 
+@pytest.mark.full
 def test_a_file_that_cannot_be_written_is_told_without_a_traceback(tmp_path):
     (tmp_path / "data").write_text("no folder")
     done = shell(tmp_path, '"$@"', "up")
