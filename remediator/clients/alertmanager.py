@@ -128,7 +128,7 @@ def _silenced(alerts: Sequence[_Alert], silences: tuple[Silence, ...]) -> Silenc
         if one.silences:
             sites[one.site] = sites.get(one.site, frozenset()) | one.silences
         if one.name != SITE_DOWN:
-            labels[one.site] = {name: value for name, value in one.labels.items() if name in SHARED}
+            labels[one.site] = {name: one.labels.get(name, "") for name in SHARED}
     return Silenced(sites, silences, present, labels)
 
 

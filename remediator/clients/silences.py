@@ -94,7 +94,8 @@ class Silences:
     def _take(self, found: Silenced, asked: float) -> None:
         """Take what is told of all sites; what was asked of one of them since then is newer."""
         self._found, self._known_at = found, asked
-        self._afresh = {site: one for site, one in self._afresh.items() if one[0] > asked}
+        now = self._now()  # a clock that was set back makes no answer the newest for ever
+        self._afresh = {site: one for site, one in self._afresh.items() if asked < one[0] <= now}
         self._remember(found)
         active = {one.id for one in found.silences}.union(*found.sites.values())
         self._last = {site: ids & active for site, ids in self._last.items() if ids & active}

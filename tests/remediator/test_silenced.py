@@ -165,6 +165,7 @@ def test_a_silenced_site_stays_so_while_only_its_containers_alert_is_back_after_
         ({"alertname": "SiteDown", "site": "www"}, True),
         ({"alertname": "SiteDown", "server": "web"}, True),
         ({"alertname": "SiteDown", "severity": "warning"}, False),
+        ({"group": "backoffice"}, False),
         ({"alertname": "SiteDown", "reason": "status"}, True),
         ({"alertname": "SiteSlow"}, False),
     ],
@@ -220,6 +221,16 @@ def test_what_was_asked_before_an_act_holds_for_the_next_decision_too(told: Told
     told.alerts = []
     silences.look()
     assert silences.covers("www") is False
+
+
+def test_a_clock_that_was_set_back_makes_no_answer_the_newest_for_ever(
+    told: Told, silences: Silences
+) -> None:
+    told.fires("SiteDown", "1")
+    assert at_an_act(silences) is True
+    told.time -= 3600.0
+    told.alerts = []
+    assert at_a_decision(silences) is False
 
 
 def test_an_alert_that_is_lost_a_second_time_is_held_as_long_as_the_first_time(
