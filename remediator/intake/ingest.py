@@ -62,7 +62,7 @@ def _take(store: Store, payload: Payload, body: bytes, known: Container[str], no
         )
         opened: dict[str, int] = {}
         for alert in ALERTS:
-            over = store_incidents.ended_since(connection, _since(ours, alert, open_now))
+            over = store_incidents.ended_since(connection, _since(ours, alert, open_now), alert)
             handled = {*open_now, *opened, *(over if alert == CONTAINER_DOWN else ())}
             new = {
                 one.site: one.outage

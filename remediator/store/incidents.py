@@ -25,7 +25,9 @@ _OPEN_SITES = select(INCIDENTS.c.site, INCIDENTS.c.id).where(
 _LAST_ENDED = (
     select(func.max(INCIDENTS.c.id))
     .where(
-        INCIDENTS.c.site.in_(bindparam("sites", expanding=True)), INCIDENTS.c.closed_at > bindparam("after")
+        INCIDENTS.c.site.in_(bindparam("sites", expanding=True)),
+        INCIDENTS.c.closed_at > bindparam("after"),
+        INCIDENTS.c.outcome != bindparam("but"),
     )
     .group_by(INCIDENTS.c.site)
 )
@@ -101,15 +103,17 @@ def open_sites(connection: Connection, sites: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def ended_since(connection: Connection, since: Mapping[str, float]) -> dict[str, int]:
+def ended_since(connection: Connection, since: Mapping[str, float], alert: str = SITE_DOWN) -> dict[str, int]:
     """Return the last incident of the sites where it ended after the time (Unix) that stands beside them.
 
-    One that ended because its site had left sites.yml proves nothing, and is none of them.
+    One that ended because its site had left sites.yml proves nothing, and is none of them. A SiteDown never
+    belongs to one that a late alert opened; for other alerts that one proves, as any, that the site was up.
     """
+    but = Outcome.ALREADY_OVER if alert == SITE_DOWN else ""
     names, earliest = sorted(since), min(since.values(), default=0.0)
     last: dict[str, Row[Any]] = {}
     for start in range(0, len(names), _CHUNK):
-        values = {"sites": names[start : start + _CHUNK], "after": earliest}
+        values = {"sites": names[start : start + _CHUNK], "after": earliest, "but": but}
         last |= {row.site: row for row in connection.execute(_ENDED, values)}
     return {
         site: row.id

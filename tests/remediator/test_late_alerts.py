@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from remediator.model.incident import Decision, Outcome, Reason, Verb
+from remediator.model.incident import CONTAINER_DOWN, Decision, Outcome, Reason, Verb
 from remediator.store import console as store_console
 from remediator.store import incidents as store_incidents
 from tests.remediator.doubles import WEBHOOK, Lab
@@ -47,6 +47,33 @@ def test_one_that_is_posted_once_its_outage_is_over_belongs_to_it(at_work: Lab) 
     assert (shown.incident, shown.outcome) == (first["id"], "succeeded")
     assert at_work.metric("sitemedic_incidents_total", outcome="already_over") == 1
     assert at_work.metric("sitemedic_incidents_total", outcome="by_itself") == 0
+
+
+def test_one_that_is_posted_once_more_belongs_to_the_outage_and_to_no_late_alert(at_work: Lab) -> None:
+    first = healed(at_work)
+    for _ in range(2):
+        down(at_work, first["opened_at"] - 5)
+        late = at_work.wait("www", "recovered", 30)
+        assert f"with incident {first['id']}:" in late["detail"]
+        assert f"began before incident {first['id']} ended" in late["timeline"][0]["text"]
+    assert late["id"] == first["id"] + 2
+    assert outages(at_work) == 1
+
+
+def test_what_a_late_alert_opened_ended_no_outage_but_proves_that_the_site_was_up(at_work: Lab) -> None:
+    store = at_work.remediator.store
+    over = Decision(Verb.CLOSE, Reason.PROVED)
+    ended: list[int] = []
+    with store.write(patience=10) as connection:
+        for outcome, at in ((Outcome.HEALED, 20.0), (Outcome.ALREADY_OVER, 40.0)):
+            opened = store_incidents.open_incidents(connection, {"x": ""}, at - 5, "test")
+            incident = store_incidents.get(connection, opened["x"])
+            assert incident is not None
+            assert store_incidents.close(connection, incident, outcome, over, at)
+            ended.append(incident.id)
+        assert store_incidents.ended_since(connection, {"x": 15.0}) == {"x": ended[0]}
+        assert store_incidents.ended_since(connection, {"x": 30.0}) == {}
+        assert store_incidents.ended_since(connection, {"x": 30.0}, CONTAINER_DOWN) == {"x": ended[1]}
 
 
 def test_a_site_that_went_down_again_at_once_is_healed_though_its_alert_is_the_old_one(at_work: Lab) -> None:
