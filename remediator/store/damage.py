@@ -58,6 +58,8 @@ class Damage:
     def take(self, user: object) -> None:
         """Let somebody use the file, which is as we left it; raise StoreError where it is not."""
         with self._lock:
+            if self._found:  # since this connection was asked for
+                raise StoreError(self._told())
             there = self._stat()
             ours = self._in_use or self._left in (None, _left(there))
             shorter = there.st_size < self._size

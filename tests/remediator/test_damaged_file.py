@@ -12,7 +12,7 @@ import pytest
 
 from remediator.errors import StoreError
 from remediator.store import damage
-from remediator.store.damage import fault
+from remediator.store.damage import Damage, fault
 from remediator.store.database import Store, record
 from tests.remediator.doubles import API, lab
 from tests.remediator.test_replaced_file import backup, sound
@@ -148,6 +148,25 @@ def test_a_look_that_could_not_begin_or_broke_off_is_made_at_a_later_use(
 
 def no_thread(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_a_connection_that_was_being_opened_when_a_sign_was_seen_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _copy = opened(tmp_path)
+    store.close()
+    check = Damage.check
+
+    def check_and_then_a_sign(self: Damage) -> None:
+        check(self)
+        self.sign("malformed")
+
+    with monkeypatch.context() as between:
+        between.setattr(Damage, "check", check_and_then_a_sign)
+        with pytest.raises(StoreError, match="is damaged"):
+            sound(store)
+    assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.2) == 3400
+    store.close()
 
 
 @pytest.mark.full
