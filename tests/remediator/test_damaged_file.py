@@ -1,14 +1,18 @@
 """SQLite's file cut short or written over in its place, while the remediator works with it."""
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from remediator.errors import StoreError
 from remediator.store import damage
@@ -166,6 +170,42 @@ def test_a_connection_that_was_being_opened_when_a_sign_was_seen_is_not_used(
         with pytest.raises(StoreError, match="is damaged"):
             sound(store)
     assert until(lambda: whole(store), PATIENCE, "it sound again", every=0.2) == 3400
+    store.close()
+
+
+@pytest.mark.full
+def test_readers_beside_a_writer_never_take_a_sound_file_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one is held up between looking at the file's state and comparing it."""
+    store, _copy = opened(tmp_path)
+    file, done = tmp_path / "remediator.db", threading.Event()
+    look = Path.stat
+
+    def slow_look(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = look(path, follow_symlinks=follow_symlinks)
+        if path == file:
+            time.sleep(random.uniform(0, 0.004))
+        return found
+
+    def read() -> None:
+        while not done.is_set():
+            with store.read(PATIENCE) as connection:
+                connection.execute(text("SELECT count(*) FROM meta"))
+            time.sleep(random.uniform(0, 0.02))
+
+    monkeypatch.setattr(Path, "stat", slow_look)
+    with ThreadPoolExecutor() as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            for _ in range(100):
+                with store.write(PATIENCE) as connection:
+                    record(connection, 1.0, "paused", "x")
+                store.tidy()
+        finally:
+            done.set()
+        for reader in readers:
+            reader.result()
     store.close()
 
 
