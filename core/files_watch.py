@@ -24,6 +24,13 @@ class FileWatcher:
         """Watch `paths` from now on, as they are now."""
         self._seen = {path: (_stat(path), _digest(path)) for path in paths}
 
+    def follow(self, paths: Iterable[Path]) -> None:
+        """Watch `paths` from now on; those watched already as `changed()` last saw them.
+
+        So what is written while the files are read is a change still: ask `changed()` before reading them.
+        """
+        self._seen = {path: self._seen.get(path) or (_stat(path), _digest(path)) for path in paths}
+
     def changed(self) -> bool:
         """Say whether a file's content differs from when this was last asked or told."""
         difference = False

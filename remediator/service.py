@@ -155,9 +155,10 @@ class Remediator:
         """Take sites.yml anew, all or nothing; raise ConfigError, whatever it was, and keep the old one."""
         with self._reloading:
             try:
+                self._watcher.changed()  # what is written from here on is a change that follows
                 document, policy = self._load()
                 self.readiness.take(document)
-                self._watcher.watch(document.files)
+                self._watcher.follow(document.files)
             except ConfigError as error:
                 self._not_taken(error)
                 raise

@@ -122,7 +122,7 @@ class Reloader:
             self._put_off(error, changed)
             return False
         self._again_at = None
-        self._watcher.watch(self._files(new))
+        self._watcher.follow(self._files(new))
         self._now = new
         stale = self._owed | {name for name, watcher in self._loaded.items() if watcher.changed()}
         self._owed = self._bring_in(services(self._home, new.settings, new.environ), stale)

@@ -26,6 +26,20 @@ def test_a_changed_replaced_or_removed_file_is_noticed_and_a_touched_one_is_not(
     assert watcher.changed()
 
 
+def test_what_is_written_while_files_are_read_is_a_change_still(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("one")
+    watcher = FileWatcher([old])
+    old.write_text("another")
+    new.write_text("new")
+    watcher.follow([old, new])
+    assert watcher.changed()
+    assert not watcher.changed()
+    watcher.follow([new])
+    old.unlink()
+    assert not watcher.changed()
+
+
 def test_a_new_file_in_a_watched_folder_is_noticed(tmp_path: Path) -> None:
     watcher = FileWatcher([tmp_path])
     (tmp_path / "new").write_text("")

@@ -193,6 +193,23 @@ def test_a_changed_sites_file_is_rendered_and_reloaded_without_a_restart(home, s
     assert said == ["The changed configuration is in use"]
 
 
+def test_what_is_written_while_a_change_is_tried_out_is_brought_in_next(home, stack, monkeypatch):
+    *_, reloader = stack
+
+    def edited_meanwhile(home, configuration):
+        monkeypatch.setattr(reloading, "write", write)
+        (home.root / "sites.yml").write_text(SITES.replace("ops@", "night@"))
+        return write(home, configuration)
+
+    monkeypatch.setattr(reloading, "write", edited_meanwhile)
+    (home.root / "sites.yml").write_text(SITES.replace("ops@", "day@"))
+    assert reloader.look()
+    assert "day@example.com" in str(rendered(home))
+    assert reloader.look()
+    assert "night@example.com" in str(rendered(home))
+    assert not reloader.look()
+
+
 def test_only_those_are_reloaded_whose_own_files_have_changed(home, stack):
     _, reloaded, _, reloader = stack
     home.sites_file.write_text(SITES.replace("127.0.0.1:1/", "127.0.0.1:1/new"))
