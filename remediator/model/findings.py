@@ -131,7 +131,8 @@ def _state(one: Container, *, loops: bool) -> str:
     code = f"code {one.exit_code}" + (" (killed for its memory)" if one.oom_killed else "")
     error = f" ({one.error[:_MOST_ERROR]})" if one.error else ""
     if loops:
-        return f"is restarted by Docker again and again ({one.restart_count} times, last exit {code})"
+        last = f", last exit {code}" if one.status == "restarting" else ""  # while it runs, Docker says 0
+        return f"is restarted by Docker again and again ({one.restart_count} times{last})"
     if one.status == "running":
         health = f", its health check says {one.health}" if one.health else ""
         return f"runs{health}"

@@ -241,6 +241,11 @@ def test_what_comes_back_from_a_human_is_looked_at_first() -> None:
             ),
         ),
         (
+            "local",
+            container(restart_count=4, started_at=STARTED_NOW),
+            "Docker of this machine; container nginx is restarted by Docker again and again (4 times)",
+        ),
+        (
             "ok",
             {"container": None, "problems": ["there is no container"]},
             "SSH works; there is no container",
