@@ -157,7 +157,7 @@ BEFORE: dict[str, Callable[[Peer], object]] = {
 
 
 def question(peer: Peer) -> bytes:
-    return peer.exactly(struct.unpack("!H", peer.exactly(2))[0])
+    return peer.exactly(int.from_bytes(peer.exactly(2), "big"))
 
 
 def answering_dns(world: World) -> Callable[[Peer], None]:
