@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.faults import ConfigError
 from exporter.configuration import read
 from stack.parts import PARTS
+from tests.exporter.fuzzing import so_many
 
 SECRET = "hunter2"
 FAST, LONG = 120, 4_000
@@ -153,8 +154,7 @@ def modules_case(folder: Path, text: str) -> None:
     check(folder, "blackbox.yml", text)
 
 
-soon = settings(max_examples=FAST, deadline=None, derandomize=True, database=None)
-at_length = settings(max_examples=LONG, deadline=None, database=None)
+soon, at_length = so_many(FAST, by_chance=False), so_many(LONG, by_chance=True)
 
 test_any_sites_yml_can_be_used_or_is_refused_with_words = soon(given(text=mutated(SITES))(sites_case))
 test_any_blackbox_yml_can_be_used_or_is_refused_with_words = soon(
