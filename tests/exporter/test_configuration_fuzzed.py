@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,12 @@ SITES: dict[str, Any] = {
     ],
 }  # fmt: skip
 
-NO_SECRETS = {"allow_missing", "method", "timeout", "interval", "regexp", "query_type", "ttl", "payload_size"}
-"""Options that say what is wrong with them and never hold a secret."""
+SECRET_KEYS = {"password", "secrets", "key", "bearer_token", "client_secret", "url"}
+
+
+class Edited(str):
+    """A text that was changed as a text, not as a document: a secret may stand anywhere in it."""
+
 
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.binary(max_size=5),
@@ -113,11 +118,34 @@ def mutated(draw: st.DrawFn, document: dict[str, Any]) -> str:
         if places(made):
             mutate(made, draw)
     text: str = yaml.safe_dump(made, sort_keys=False, allow_unicode=True)
-    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+    edits = draw(st.sampled_from([0, 0, 1, 2]))
+    for _ in range(edits):
         at = draw(st.integers(0, len(text)))
         gone = draw(st.sampled_from([0, 0, 1, 30]))
         text = text[:at] + draw(ODD_TEXT) + text[at + gone :]
-    return text
+    return Edited(text) if edits else text
+
+
+def misplaced(text: str) -> bool:
+    """Tell whether a secret has become the value of an option that holds none, and may be shown as that."""
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+    return any(key not in SECRET_KEYS for key in keys_of_secrets(document))
+
+
+def keys_of_secrets(value: Any, key: object = None) -> Iterator[object]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from keys_of_secrets(inner, name)
+            if SECRET in str(name):
+                yield None
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys_of_secrets(inner, key)
+    elif isinstance(value, str) and SECRET in value:
+        yield key
 
 
 def check(folder: Path, name: str, text: str) -> None:
@@ -141,10 +169,8 @@ def check(folder: Path, name: str, text: str) -> None:
         assert fault.file, fault
         assert fault.message.strip(), fault
         assert len(str(fault)) < 20_000
-    for fault in refused.faults if refused else ():
-        if fault.path.rpartition(".")[2] in NO_SECRETS:  # cut out of the text, its key lost: who could know
-            shown = shown.replace(str(fault), "")
-    assert SECRET not in shown, shown
+    if not (isinstance(text, Edited) and misplaced(text)):
+        assert SECRET not in shown, shown
 
 
 @pytest.fixture(scope="module")
